@@ -1,0 +1,32 @@
+package ackbox
+
+// Delivery is a message in a worker's hands: the broker keeps it until the
+// Receipt is settled.
+type Delivery struct {
+	Job
+	// Redelivered is the broker's flag: the message was handed out before and
+	// came back without an acknowledgement.
+	Redelivered bool
+	// Returns counts how often the message came back to its queue without an
+	// acknowledgement, as far as the broker counts (quorum queues do).
+	Returns int
+	// Receipt settles the delivery with the broker it came from.
+	Receipt Receipt
+}
+
+// First reports whether this is the only copy that was ever handed out, as
+// far as can be seen. Everything else asks the ledger before it runs.
+func (d Delivery) First() bool {
+	return !d.Redelivered && d.Attempt <= 1 && d.Resend == 0
+}
+
+// Receipt settles one [Delivery], once. It belongs to the channel by which the
+// delivery came: when that channel is gone both methods return an error and
+// the broker hands the message out again, so a late answer can never settle a
+// stranger's message. Implementations are safe for concurrent use.
+type Receipt interface {
+	// Ack tells the broker to forget the message.
+	Ack() error
+	// Requeue gives the message back, to be delivered again.
+	Requeue() error
+}

@@ -1,0 +1,3 @@
+module github.com/ackbox/ackbox
+
+go 1.25.0

@@ -1,0 +1,76 @@
+package ackbox
+
+import "time"
+
+// Args are the typed arguments of a job: any struct that encodes to JSON and
+// names its kind. Kind must return the same constant for every value of the
+// type: it is the word by which a worker finds the handler, and it outlives
+// deploys, so choose it like a column name ("order.confirm").
+type Args interface {
+	Kind() string
+}
+
+// Job is one unit of work as dispatcher, broker and handler see it. It is a
+// plain value: copying it is cheap, Payload and Headers are shared by the
+// copies and must not be modified.
+type Job struct {
+	// ID is a UUID (version 7), the primary key of the job's row and the AMQP
+	// message-id. It stays the same over every try and every resend, so it is
+	// the key to deduplicate by.
+	ID string
+	// Kind selects the handler; it travels as the AMQP type.
+	Kind string
+	// Queue is the work queue that the job is consumed from. It is empty for a
+	// publish-only message, which nobody here reports done.
+	Queue string
+	// Exchange and RoutingKey say where the dispatcher publishes. The default
+	// exchange ("") with the queue's name reaches exactly that queue.
+	Exchange   string
+	RoutingKey string
+	// Mandatory asks the broker to return the message if no queue is bound. It
+	// is always true for a job; a publish-only message chooses.
+	Mandatory bool
+	// Payload is the JSON encoding of the job's [Args].
+	Payload []byte
+	// Headers are the caller's own (traceparent included). Names that start
+	// with [HeaderPrefix] are reserved.
+	Headers map[string]string
+	// Attempt is the number of the current try, starting at 1. An outage or a
+	// snooze does not raise it.
+	Attempt int
+	// MaxAttempts is the number of tries that are allowed, at least 1; 0 means
+	// that the worker's default applies (a message without a row).
+	MaxAttempts int
+	// Resend counts the copies of this same try that were sent on purpose
+	// because an earlier copy may be lost. Only the newest copy is run.
+	Resend int
+	// PublishAttempt counts how often the broker refused this job so far.
+	PublishAttempt int
+	// CreatedAt is when the row was written, by the database's clock.
+	CreatedAt time.Time
+	// Ledger reports that a row in an outbox table stands behind this job, so
+	// its outcome is recorded there. It is false for messages that other
+	// services publish straight to a work queue.
+	Ledger bool
+}
+
+// HeaderPrefix starts every header name that Ackbox itself puts on a message.
+// Enqueueing a header with this prefix is an error.
+const HeaderPrefix = "x-ackbox-"
+
+// The headers that Ackbox puts on a message, in AMQP's header table or in
+// whatever carries a message's headers. They are on jobs only: a publish-only
+// message carries nothing but the caller's own headers.
+const (
+	// HeaderLedger is a boolean, true where a row stands behind the message.
+	HeaderLedger = HeaderPrefix + "ledger"
+	// HeaderAttempt is Job.Attempt, an integer.
+	HeaderAttempt = HeaderPrefix + "attempt"
+	// HeaderMaxAttempts is Job.MaxAttempts, an integer.
+	HeaderMaxAttempts = HeaderPrefix + "max-attempts"
+	// HeaderResend is Job.Resend, an integer.
+	HeaderResend = HeaderPrefix + "resend"
+	// HeaderError is the last error of a message that was buried in the
+	// broker's dead queue because no row stands behind it.
+	HeaderError = HeaderPrefix + "error"
+)

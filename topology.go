@@ -1,0 +1,146 @@
+package ackbox
+
+import (
+	"errors"
+	"fmt"
+)
+
+// DefaultQueue is the work queue used where none is named.
+const DefaultQueue = "default"
+
+// QueueType chooses how the broker stores a queue. Brokers without such a
+// choice (memory) ignore it.
+type QueueType string
+
+const (
+	// Quorum queues are replicated and, measured on RabbitMQ 3.10, about twice
+	// as fast as classic ones for confirmed persistent messages. The default.
+	Quorum QueueType = "quorum"
+	// Classic queues live on one node.
+	Classic QueueType = "classic"
+)
+
+// ExchangeKind chooses how an exchange routes.
+type ExchangeKind string
+
+const (
+	// Direct routes to the queues bound with exactly the routing key.
+	Direct ExchangeKind = "direct"
+	// Topic routes by pattern: words between dots, * for one word, # for any
+	// number of words.
+	Topic ExchangeKind = "topic"
+	// Fanout routes to every bound queue.
+	Fanout ExchangeKind = "fanout"
+)
+
+// Topology names the queues and exchanges that an application uses, in Go, in
+// one place: give the same value to the broker, its queue names to the outbox
+// and the worker. The zero Topology is one quorum queue named [DefaultQueue].
+type Topology struct {
+	Queues    []Queue
+	Exchanges []Exchange
+}
+
+// Queue is a durable work queue.
+type Queue struct {
+	Name string
+	// Type is [Quorum] unless set.
+	Type QueueType
+	// MaxLength bounds the number of waiting messages; a full queue refuses
+	// new ones (overflow reject-publish), so nothing is dropped. 0 means no
+	// bound.
+	MaxLength int
+	// Bindings route messages of an exchange to this queue. The default
+	// exchange needs none.
+	Bindings []Binding
+}
+
+// Binding ties a queue to an exchange.
+type Binding struct {
+	Exchange   string
+	RoutingKey string
+}
+
+// Exchange is a durable exchange.
+type Exchange struct {
+	Name string
+	// Kind is [Direct] unless set.
+	Kind ExchangeKind
+}
+
+// WithDefaults returns a copy of t in which every unset field has its default.
+func (t Topology) WithDefaults() Topology {
+	out := Topology{
+		Queues:    append([]Queue(nil), t.Queues...),
+		Exchanges: append([]Exchange(nil), t.Exchanges...),
+	}
+	if len(out.Queues) == 0 {
+		out.Queues = []Queue{{Name: DefaultQueue}}
+	}
+	for i := range out.Queues {
+		if out.Queues[i].Type == "" {
+			out.Queues[i].Type = Quorum
+		}
+	}
+	for i := range out.Exchanges {
+		if out.Exchanges[i].Kind == "" {
+			out.Exchanges[i].Kind = Direct
+		}
+	}
+	return out
+}
+
+// QueueNames lists the names of t's queues in their order, after defaults.
+func (t Topology) QueueNames() []string {
+	queues := t.WithDefaults().Queues
+	names := make([]string, len(queues))
+	for i, q := range queues {
+		names[i] = q.Name
+	}
+	return names
+}
+
+// Validate reports everything that is wrong with t, each error naming the
+// field and what is accepted. Unset fields count as their defaults.
+func (t Topology) Validate() error {
+	t = t.WithDefaults()
+	var errs []error
+	exchanges := make(map[string]bool, len(t.Exchanges))
+	for i, x := range t.Exchanges {
+		field := fmt.Sprintf("Exchanges[%d]", i)
+		errs = append(errs, CheckName(field+".Name", x.Name))
+		if exchanges[x.Name] {
+			errs = append(errs, fmt.Errorf("ackbox: %s.Name %q is listed twice", field, x.Name))
+		}
+		exchanges[x.Name] = true
+		switch x.Kind {
+		case Direct, Topic, Fanout:
+		default:
+			errs = append(errs, fmt.Errorf("ackbox: %s.Kind %q: want %q, %q or %q", field, x.Kind, Direct, Topic, Fanout))
+		}
+	}
+	queues := make(map[string]bool, len(t.Queues))
+	for i, q := range t.Queues {
+		field := fmt.Sprintf("Queues[%d]", i)
+		errs = append(errs, CheckName(field+".Name", q.Name))
+		if queues[q.Name] {
+			errs = append(errs, fmt.Errorf("ackbox: %s.Name %q is listed twice", field, q.Name))
+		}
+		queues[q.Name] = true
+		if q.Type != Quorum && q.Type != Classic {
+			errs = append(errs, fmt.Errorf("ackbox: %s.Type %q: want %q or %q", field, q.Type, Quorum, Classic))
+		}
+		if q.MaxLength < 0 {
+			errs = append(errs, fmt.Errorf("ackbox: %s.MaxLength is %d: want 0 (no bound) or more", field, q.MaxLength))
+		}
+		for j, b := range q.Bindings {
+			if !exchanges[b.Exchange] {
+				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].Exchange %q is not among Exchanges", field, j, b.Exchange))
+			}
+			if len(b.RoutingKey) > MaxNameLen {
+				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey is %d bytes long: at most %d are allowed", field, j, len(b.RoutingKey), MaxNameLen))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
