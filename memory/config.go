@@ -1,0 +1,70 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
+
+const defaultMaxMessageBytes = 16 << 20
+
+// defaultLadder is the same as package rabbitmq's, so that a retry waits as
+// long in a test as it does in production.
+var defaultLadder = []time.Duration{
+	time.Second, 5 * time.Second, 30 * time.Second,
+	2 * time.Minute, 10 * time.Minute, time.Hour,
+}
+
+// Config describes a [Broker]. The zero Config works: one queue named
+// [ackbox.DefaultQueue].
+type Config struct {
+	// Topology names the queues and exchanges that exist. Default: one queue
+	// named "default". QueueType is ignored.
+	Topology ackbox.Topology
+	// RetryLadder lists the pauses that [Broker.Retry] can make, shortest
+	// first. Default 1s, 5s, 30s, 2m, 10m, 1h.
+	RetryLadder []time.Duration
+	// MaxMessageBytes is the largest payload that is accepted. Default 16 MiB,
+	// the limit of RabbitMQ 4.
+	MaxMessageBytes int
+}
+
+func (c Config) withDefaults() Config {
+	c.Topology = c.Topology.WithDefaults()
+	if len(c.RetryLadder) == 0 {
+		c.RetryLadder = defaultLadder
+	}
+	c.RetryLadder = slices.Clone(c.RetryLadder)
+	if c.MaxMessageBytes == 0 {
+		c.MaxMessageBytes = defaultMaxMessageBytes
+	}
+	return c
+}
+
+// validate reports everything that is wrong with c, after defaults.
+func (c Config) validate() error {
+	var errs []error
+	if err := c.Topology.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("memory: Topology: %w", err))
+	}
+	names := c.Topology.QueueNames()
+	for _, name := range names {
+		if slices.Contains(names, name+deadSuffix) {
+			errs = append(errs, fmt.Errorf("memory: Topology: queue %q is taken: it holds the dead messages of %q", name+deadSuffix, name))
+		}
+	}
+	for i, rung := range c.RetryLadder {
+		if rung <= 0 {
+			errs = append(errs, fmt.Errorf("memory: RetryLadder[%d] is %v: want more than 0", i, rung))
+		} else if i > 0 && rung <= c.RetryLadder[i-1] {
+			errs = append(errs, fmt.Errorf("memory: RetryLadder[%d] is %v: want more than RetryLadder[%d], %v", i, rung, i-1, c.RetryLadder[i-1]))
+		}
+	}
+	if c.MaxMessageBytes < 0 {
+		errs = append(errs, fmt.Errorf("memory: MaxMessageBytes is %d: want 0 (default %d) or more", c.MaxMessageBytes, defaultMaxMessageBytes))
+	}
+	return errors.Join(errs...)
+}

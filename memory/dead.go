@@ -1,0 +1,65 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ackbox/ackbox"
+)
+
+// deadSuffix makes the name of a work queue that of its dead queue.
+const deadSuffix = ".dead"
+
+// Bury puts a copy of d into the dead queue "<d.Queue>.dead", with cause in
+// its header [ackbox.HeaderError]. The copy stays until RequeueDead or a
+// consumer takes it: consuming the dead queue's name is allowed, so that a
+// test can look at it, and shows that header among the caller's own.
+//
+// Bury is for messages without a ledger row. It does not settle d: ack it once
+// Bury has returned nil. It fails, without a copy, as Retry does.
+func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) error {
+	q, err := b.workQueue(d.Queue)
+	if err != nil {
+		return err
+	}
+	job := viaDefault(d.Job, q.dead)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.refuses(ctx); err != nil {
+		return fmt.Errorf("memory: burying message %s: %w", d.ID, err)
+	}
+	q.dead.add(job, cause)
+	return nil
+}
+
+// RequeueDead moves up to limit messages (1 or more) from the dead queue of
+// queue back into it, oldest first, each with its tries reset: Attempt 1, no
+// error header. It returns how many it moved; fewer than limit without an
+// error means that no more were there. It stops with an error when queue is at
+// its MaxLength, and fails as Retry does.
+func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int, error) {
+	q, err := b.workQueue(queue)
+	if err != nil {
+		return 0, err
+	}
+	if limit < 1 {
+		return 0, fmt.Errorf("memory: limit is %d: want 1 or more", limit)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.refuses(ctx); err != nil {
+		return 0, fmt.Errorf("memory: requeueing the dead messages of %q: %w", queue, err)
+	}
+	moved := 0
+	for moved < limit && q.dead.ready.len() > 0 {
+		if q.full() {
+			return moved, fmt.Errorf("memory: requeueing the dead messages of %q: the queue is full", queue)
+		}
+		job := q.dead.ready.popFront().job
+		job.Attempt = 1
+		job.RoutingKey = q.name
+		q.add(job, "")
+		moved++
+	}
+	return moved, nil
+}

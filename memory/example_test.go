@@ -1,0 +1,79 @@
+package memory_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/memory"
+)
+
+func Example() {
+	broker, err := memory.New(memory.Config{
+		Topology: ackbox.Topology{
+			Exchanges: []ackbox.Exchange{{Name: "shop", Kind: ackbox.Topic}},
+			Queues: []ackbox.Queue{{
+				Name:     "mail",
+				Bindings: []ackbox.Binding{{Exchange: "shop", RoutingKey: "order.*"}},
+			}},
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer broker.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	outcomes := broker.Publish(ctx, []ackbox.Job{
+		{ID: "1", Kind: "order.paid", Exchange: "shop", RoutingKey: "order.paid", Mandatory: true, Payload: []byte(`{"order":7}`)},
+		{ID: "2", Kind: "stock.low", Exchange: "shop", RoutingKey: "stock.low", Mandatory: true},
+	})
+	for _, o := range outcomes {
+		fmt.Println(o.Status, o.Reason)
+	}
+
+	err = broker.Consume(ctx, "mail", 10, func(d ackbox.Delivery) {
+		fmt.Printf("%s from queue %s: %s\n", d.Kind, d.Queue, d.Payload)
+		if err := d.Receipt.Ack(); err != nil {
+			fmt.Println(err)
+		}
+		stop()
+	})
+	fmt.Println("stopped:", err)
+	// Output:
+	// acked
+	// returned no queue is bound to exchange "shop" with routing key "stock.low"
+	// order.paid from queue mail: {"order":7}
+	// stopped: <nil>
+}
+
+// An outage, as a test provokes it: what a handler held comes back.
+func ExampleBroker_SetAway() {
+	broker, err := memory.New(memory.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer broker.Close()
+	ctx := context.Background()
+	job := ackbox.Job{ID: "1", Kind: "report", Queue: ackbox.DefaultQueue, RoutingKey: ackbox.DefaultQueue}
+	broker.Publish(ctx, []ackbox.Job{job})
+
+	err = broker.Consume(ctx, ackbox.DefaultQueue, 1, func(d ackbox.Delivery) {
+		broker.SetAway(true)
+		fmt.Println(d.Receipt.Ack())
+		fmt.Println(broker.Publish(ctx, []ackbox.Job{job})[0].Status)
+	})
+	fmt.Println(err)
+
+	broker.SetAway(false)
+	n, err := broker.Waiting(ctx, ackbox.DefaultQueue)
+	fmt.Println(n, err)
+	// Output:
+	// memory: ack of message 1: the broker is away
+	// unknown
+	// memory: consuming queue "default": the broker is away
+	// 1 <nil>
+}

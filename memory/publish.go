@@ -1,0 +1,91 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ackbox/ackbox"
+)
+
+// parcel is a job on its way in: checked, routed and copied before the lock is
+// taken.
+type parcel struct {
+	job     ackbox.Job
+	targets []*queue
+	outcome ackbox.Outcome // final if there are no targets
+}
+
+// Publish puts each job into the queues that its exchange and routing key
+// reach, and answers for each by itself, at its index in jobs:
+//
+//   - Acked: it is in all of them, or there is none and the job is not
+//     Mandatory; such a message is dropped.
+//   - Returned: no queue is bound and the job is Mandatory.
+//   - NackedByBroker: the exchange does not exist, the payload is larger than
+//     Config.MaxMessageBytes, or a queue is at its MaxLength. In the last case
+//     other queues bound to the same exchange have got their copy, as with
+//     RabbitMQ.
+//   - Unknown, for the whole batch: ctx has ended, or the broker is away or
+//     closed. Nothing was put anywhere.
+//
+// Jobs are copied: the caller may change them afterwards.
+func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+	parcels := make([]parcel, len(jobs))
+	for i, job := range jobs {
+		parcels[i] = b.pack(job)
+	}
+	outcomes := make([]ackbox.Outcome, len(jobs))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.refuses(ctx); err != nil {
+		for i := range outcomes {
+			outcomes[i] = ackbox.Outcome{Status: ackbox.Unknown, Reason: err.Error()}
+		}
+		return outcomes
+	}
+	for i, p := range parcels {
+		outcomes[i] = p.deliver()
+	}
+	return outcomes
+}
+
+// pack decides about job as far as that needs no lock.
+func (b *Broker) pack(job ackbox.Job) parcel {
+	if n := len(job.Payload); n > b.maxMessageBytes {
+		return parcel{outcome: nacked("payload is %d bytes: the limit is %d", n, b.maxMessageBytes)}
+	}
+	targets, ok := b.routes.lookup(job.Exchange, job.RoutingKey)
+	switch {
+	case !ok:
+		return parcel{outcome: nacked("no exchange %q", job.Exchange)}
+	case len(targets) > 0:
+		return parcel{job: onWire(job), targets: targets}
+	case job.Mandatory:
+		return parcel{outcome: ackbox.Outcome{
+			Status: ackbox.Returned,
+			Reason: fmt.Sprintf("no queue is bound to exchange %q with routing key %q", job.Exchange, job.RoutingKey),
+		}}
+	default:
+		return parcel{outcome: ackbox.Outcome{Status: ackbox.Acked}}
+	}
+}
+
+// deliver puts the parcel into its queues. The broker's mutex must be held.
+func (p parcel) deliver() ackbox.Outcome {
+	if len(p.targets) == 0 {
+		return p.outcome
+	}
+	outcome := ackbox.Outcome{Status: ackbox.Acked}
+	for _, q := range p.targets {
+		if q.full() {
+			outcome = nacked("queue %q is full: %d messages are waiting", q.name, q.maxLength)
+			continue
+		}
+		q.add(p.job, "")
+	}
+	return outcome
+}
+
+func nacked(format string, args ...any) ackbox.Outcome {
+	return ackbox.Outcome{Status: ackbox.NackedByBroker, Reason: fmt.Sprintf(format, args...)}
+}
