@@ -31,7 +31,7 @@ func Example() {
 		{ID: "2", Kind: "stock.low", Exchange: "shop", RoutingKey: "stock.low", Mandatory: true},
 	})
 	for _, o := range outcomes {
-		fmt.Println(o.Status, o.Reason)
+		fmt.Printf("%s %q\n", o.Status, o.Reason)
 	}
 
 	err = broker.Consume(ctx, "mail", 10, func(d ackbox.Delivery) {
@@ -43,8 +43,8 @@ func Example() {
 	})
 	fmt.Println("stopped:", err)
 	// Output:
-	// acked
-	// returned no queue is bound to exchange "shop" with routing key "stock.low"
+	// acked ""
+	// returned "no queue is bound to exchange \"shop\" with routing key \"stock.low\""
 	// order.paid from queue mail: {"order":7}
 	// stopped: <nil>
 }
