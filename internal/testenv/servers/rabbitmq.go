@@ -1,0 +1,210 @@
+//go:build unix
+
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ackbox/ackbox/internal/testenv/management"
+)
+
+// RabbitMQOptions says where a RabbitMQ node lives. Every field may be left
+// empty.
+type RabbitMQOptions struct {
+	// Bin is the folder of RabbitMQ's own scripts; default: FindRabbitMQ.
+	Bin string `json:"bin"`
+	// Dir holds the node's data, configuration and log; default: a new
+	// temporary folder.
+	Dir string `json:"dir"`
+	// Port is for AMQP, ManagementPort for HTTP, DistPort and EpmdPort for
+	// Erlang (rabbitmqctl); default: free ones.
+	Port           int `json:"port"`
+	ManagementPort int `json:"management_port"`
+	DistPort       int `json:"dist_port"`
+	EpmdPort       int `json:"epmd_port"`
+	// Password of its administrator "ackbox"; default: a random one.
+	Password string `json:"password"`
+	// Config holds lines for rabbitmq.conf; they win over ours. Start reads it,
+	// so it may be changed between Stop and Start.
+	Config []string `json:"config,omitempty"`
+}
+
+// RabbitMQ is a RabbitMQ node. Make it with NewRabbitMQ.
+type RabbitMQ struct {
+	Options RabbitMQOptions `json:"options"`
+	Process Process         `json:"process"`
+	// Epmd is Erlang's port mapper, one for this node alone.
+	Epmd Process `json:"epmd"`
+}
+
+const (
+	rabbitUser = "ackbox"
+	// rabbitStart, rabbitStop and rabbitCtl bound a start, a stop and a call of
+	// rabbitmqctl, on a machine that is busy with other things.
+	rabbitStart = 120 * time.Second
+	rabbitStop  = 30 * time.Second
+	rabbitCtl   = 60 * time.Second
+)
+
+// NewRabbitMQ fills the options' defaults and makes the folder. It starts
+// nothing.
+func NewRabbitMQ(o RabbitMQOptions) (*RabbitMQ, error) {
+	var err error
+	if o.Bin == "" {
+		if o.Bin, err = FindRabbitMQ(); err != nil {
+			return nil, fmt.Errorf("RabbitMQ: %w", err)
+		}
+	}
+	if o.Dir, err = makeDir(o.Dir, "rabbitmq", nil); err != nil {
+		return nil, err
+	}
+	if o.Password == "" {
+		o.Password = secret()
+	}
+	if err := fillPorts(&o.Port, &o.ManagementPort, &o.DistPort, &o.EpmdPort); err != nil {
+		return nil, err
+	}
+	return &RabbitMQ{Options: o}, nil
+}
+
+// URL is the AMQP address of the vhost "/", with the administrator's password.
+func (n *RabbitMQ) URL() string { return n.address("amqp", n.Options.Port) + "/" }
+
+// API is the address of the management API, with the administrator's password.
+func (n *RabbitMQ) API() string { return n.address("http", n.Options.ManagementPort) }
+
+func (n *RabbitMQ) address(scheme string, port int) string {
+	u := url.URL{
+		Scheme: scheme, User: url.UserPassword(rabbitUser, n.Options.Password),
+		Host: net.JoinHostPort(Host, strconv.Itoa(port)),
+	}
+	return u.String()
+}
+
+// Log is the file that the node writes to.
+func (n *RabbitMQ) Log() string { return filepath.Join(n.Options.Dir, "server.log") }
+
+// PID is the process id of the Erlang machine, or 0 before the first Start.
+func (n *RabbitMQ) PID() int { return n.Process.ID }
+
+// Start starts the node, on the data it has or on none, and waits until AMQP
+// and the management API answer. A node that runs already is left as it is.
+func (n *RabbitMQ) Start(ctx context.Context) error {
+	if n.Process.Alive() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rabbitStart)
+	defer cancel()
+	if err := n.configure(); err != nil {
+		return fmt.Errorf("RabbitMQ: write its configuration: %w", err)
+	}
+	err := n.launchAndWait(ctx)
+	if err == nil {
+		return nil
+	}
+	err = withLog(fmt.Errorf("RabbitMQ does not start: %w", err), n.Log())
+	return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
+}
+
+func (n *RabbitMQ) launchAndWait(ctx context.Context) (err error) {
+	if !n.Epmd.Alive() {
+		epmd, err := epmdSearch.find(os.Getenv("PATH"))
+		if err != nil {
+			return fmt.Errorf("epmd, a part of Erlang: %w", err)
+		}
+		n.Epmd, err = launch(command{
+			path: filepath.Join(epmd, "epmd"), env: bareEnv(), dir: n.Options.Dir, log: n.Log(),
+			args: []string{"-address", Host, "-port", strconv.Itoa(n.Options.EpmdPort)},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := until(ctx, func(ctx context.Context) error { return dial(ctx, n.Options.EpmdPort) }); err != nil {
+		return fmt.Errorf("epmd: %w", err)
+	}
+	n.Process, err = launch(command{
+		path: filepath.Join(n.Options.Bin, "rabbitmq-server"), env: n.env(), dir: n.Options.Dir, log: n.Log(),
+	})
+	if err != nil {
+		return err
+	}
+	api, err := management.New(n.API())
+	if err != nil {
+		return err
+	}
+	return n.Process.answers(ctx, func(ctx context.Context) error {
+		return errors.Join(dial(ctx, n.Options.Port), api.Ping(ctx))
+	})
+}
+
+// Ctl runs rabbitmqctl against this node and returns what it printed.
+func (n *RabbitMQ) Ctl(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, rabbitCtl)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(n.Options.Bin, "rabbitmqctl"), args...)
+	cmd.Env, cmd.Dir, cmd.WaitDelay = n.env(), n.Options.Dir, 5*time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("rabbitmqctl %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// Stop shuts the node down, by force if it takes too long, and waits until it
+// is gone, with its epmd.
+func (n *RabbitMQ) Stop(ctx context.Context) error {
+	return errors.Join(
+		n.Process.stop(ctx, syscall.SIGTERM, rabbitStop),
+		n.Epmd.stop(ctx, syscall.SIGTERM, 5*time.Second),
+	)
+}
+
+// Kill ends the node with SIGKILL and waits until it is gone; its epmd stays
+// for the next Start, or for Stop.
+func (n *RabbitMQ) Kill(ctx context.Context) error { return n.Process.kill(ctx) }
+
+// Freeze stops the node with SIGSTOP: connections stay open, and nobody
+// answers.
+func (n *RabbitMQ) Freeze() error { return n.Process.freeze() }
+
+// Thaw undoes Freeze.
+func (n *RabbitMQ) Thaw() error { return n.Process.thaw() }
+
+// Wipe deletes the data of a node that is not running: its queues, users,
+// vhosts and messages. The next Start makes the administrator again.
+func (n *RabbitMQ) Wipe() error {
+	if n.Process.Alive() {
+		return errors.New("RabbitMQ: stop the node before its data is wiped")
+	}
+	return os.RemoveAll(n.data())
+}
+
+// Remove deletes the folder of a node that is not running.
+func (n *RabbitMQ) Remove() error {
+	if n.Process.Alive() || n.Epmd.Alive() {
+		return errors.New("RabbitMQ: stop the node before its folder is removed")
+	}
+	return os.RemoveAll(n.Options.Dir)
+}
+
+// dial reports whether somebody listens on a port of Host.
+func dial(ctx context.Context, port int) error {
+	d := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(Host, strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
