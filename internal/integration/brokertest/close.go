@@ -1,0 +1,48 @@
+package brokertest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/ackbox/ackbox"
+)
+
+func closeWhileConsuming(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	f.publish(jobsFor(work, 2), ackbox.Acked)
+	s := f.subscribe(work, 2)
+	held, other := s.next(), s.next()
+	f.must("Close", f.Close())
+	f.must("Close again", f.Close())
+	if s.returned() == nil {
+		t.Error("Consume returned nil although its deliveries were not settled")
+	}
+	if err := held.Receipt.Ack(); !errors.Is(err, ackbox.ErrClosed) {
+		t.Errorf("Ack after Close: %v, want ErrClosed", err)
+	}
+	if err := other.Receipt.Requeue(); !errors.Is(err, ackbox.ErrClosed) {
+		t.Errorf("Requeue after Close: %v, want ErrClosed", err)
+	}
+}
+
+func afterClose(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	f.must("Close", f.Close())
+	f.publish(jobsFor(work, 2), ackbox.Unknown)
+	d := ackbox.Delivery{Job: foreign(work)}
+	_, errWaiting := f.Waiting(f.ctx, work)
+	_, errRequeue := f.RequeueDead(f.ctx, work, 1)
+	errs := map[string]error{
+		"Ready":       f.Ready(f.ctx),
+		"Consume":     f.Consume(f.ctx, work, 1, func(ackbox.Delivery) {}),
+		"Retry":       f.Retry(f.ctx, d, 0),
+		"Bury":        f.Bury(f.ctx, d, "cause"),
+		"Waiting":     errWaiting,
+		"RequeueDead": errRequeue,
+	}
+	for method, err := range errs {
+		if !errors.Is(err, ackbox.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", method, err)
+		}
+	}
+}

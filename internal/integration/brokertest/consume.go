@@ -1,0 +1,192 @@
+package brokertest
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ackbox/ackbox"
+)
+
+func prefetch(t *testing.T, factory Factory) {
+	const bound, messages = 3, 12
+	f := openOne(t, factory)
+	f.publish(jobsFor(work, messages), ackbox.Acked)
+	var unsettled atomic.Int64
+	s := f.subscribeFunc(work, bound, func(ackbox.Delivery) {
+		if n := unsettled.Add(1); n > bound {
+			t.Errorf("%d deliveries are unsettled, prefetch is %d", n, bound)
+		}
+	})
+	var held []ackbox.Delivery
+	for range bound {
+		held = append(held, s.next())
+	}
+	f.waits(work, messages-bound)
+	for came := bound; len(held) > 0; {
+		unsettled.Add(-1) // before the ack: the next one may come at once
+		f.must("Ack", held[0].Receipt.Ack())
+		held = held[1:]
+		if came < messages {
+			held = append(held, s.next())
+			came++
+		}
+	}
+	f.waits(work, 0)
+}
+
+func requeue(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	job := jobFor(work)
+	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	s := f.subscribe(work, 1)
+	f.must("Requeue", s.next().Receipt.Requeue())
+	for returns := 1; returns <= 2; returns++ {
+		d := s.next()
+		same(t, d.Job, job)
+		if !d.Redelivered || d.Returns != returns || d.First() {
+			t.Errorf("redelivered %v, returned %d times, first %v; want true, %d, false", d.Redelivered, d.Returns, d.First(), returns)
+		}
+		if returns == 1 {
+			f.must("Requeue", d.Receipt.Requeue())
+			continue
+		}
+		f.must("Ack", d.Receipt.Ack())
+	}
+	s.stop()
+	f.must("Consume", s.returned())
+	f.waits(work, 0)
+}
+
+func settleOnce(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	f.publish(jobsFor(work, 1), ackbox.Acked)
+	s := f.subscribe(work, 1)
+	d := s.nextAcked()
+	if d.Receipt.Ack() == nil {
+		t.Error("the second Ack gave no error")
+	}
+	if d.Receipt.Requeue() == nil {
+		t.Error("Requeue after Ack gave no error")
+	}
+	// The mistake costs nobody else anything, and nothing came back.
+	job := jobFor(work)
+	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	if d := s.nextAcked(); d.ID != job.ID || d.Redelivered {
+		t.Errorf("then came message %s, redelivered %v; want %s, a first one", d.ID, d.Redelivered, job.ID)
+	}
+}
+
+func gracefulStop(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	missing := make(map[string]bool)
+	jobs := jobsFor(work, 5)
+	for _, job := range jobs {
+		missing[job.ID] = true
+	}
+	f.publish(jobs, ackbox.Acked)
+	release := make(chan struct{})
+	s := f.subscribeFunc(work, 3, func(ackbox.Delivery) {
+		select {
+		case <-release:
+		case <-f.ctx.Done():
+		}
+	})
+	inHand := s.next()
+	f.waits(work, 2) // the consumer has its three, one of them in handle
+	s.stop()
+	close(release)
+	for range 5 { // give a Consume that is too quick the time to show it
+		_, err := f.Waiting(f.ctx, work)
+		f.must("Waiting", err)
+	}
+	select {
+	case err := <-s.done:
+		t.Fatalf("Consume returned %v before the delivery in hand was settled", err)
+	default:
+	}
+	f.must("Ack of the delivery in hand", inHand.Receipt.Ack())
+	f.must("Consume", s.returned())
+	if n := len(s.deliveries); n > 0 {
+		t.Errorf("%d deliveries were handed out after ctx had ended", n)
+	}
+
+	delete(missing, inHand.ID)
+	f.waits(work, len(missing))
+	next := f.subscribe(work, 10)
+	for len(missing) > 0 {
+		d := next.nextAcked()
+		if !missing[d.ID] {
+			t.Fatalf("message %s came although it was acked", d.ID)
+		}
+		delete(missing, d.ID)
+	}
+}
+
+func twoConsumersShare(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	x, y := f.subscribe(work, 1), f.subscribe(work, 1)
+	f.publish(jobsFor(work, 2), ackbox.Acked)
+	first, second := x.next(), y.next() // each can hold one only
+	if first.ID == second.ID {
+		t.Fatal("both consumers got the same message")
+	}
+	seen := map[string]bool{first.ID: true, second.ID: true}
+	f.must("Ack", first.Receipt.Ack())
+	f.must("Ack", second.Receipt.Ack())
+
+	const more = 20
+	f.publish(jobsFor(work, more), ackbox.Acked)
+	for range more {
+		var d ackbox.Delivery
+		select {
+		case d = <-x.deliveries:
+		case d = <-y.deliveries:
+		case <-f.ctx.Done():
+			t.Fatalf("%d of %d messages came", len(seen), more+2)
+		}
+		if seen[d.ID] {
+			t.Errorf("message %s came twice", d.ID)
+		}
+		seen[d.ID] = true
+		f.must("Ack", d.Receipt.Ack())
+	}
+}
+
+func unknownQueue(t *testing.T, factory Factory) {
+	f := open(t, factory, ackbox.Topology{Queues: []ackbox.Queue{{Name: "alpha"}, {Name: "beta"}}})
+	const unknown = "gamma"
+	lost := ackbox.Delivery{Job: foreign(unknown)}
+	_, errWaiting := f.Waiting(f.ctx, unknown)
+	_, errRequeue := f.RequeueDead(f.ctx, unknown, 1)
+	errs := map[string]error{
+		"Consume":     f.Consume(f.ctx, unknown, 1, func(ackbox.Delivery) {}),
+		"Waiting":     errWaiting,
+		"Retry":       f.Retry(f.ctx, lost, 0),
+		"Bury":        f.Bury(f.ctx, lost, "cause"),
+		"RequeueDead": errRequeue,
+	}
+	for method, err := range errs {
+		if err == nil {
+			t.Errorf("%s: no error", method)
+			continue
+		}
+		for _, name := range []string{"alpha", "beta", unknown} {
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: error %q does not name queue %s", method, err, name)
+			}
+		}
+	}
+}
+
+func waiting(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	f.waits(work, 0)
+	f.publish(jobsFor(work, 3), ackbox.Acked)
+	f.waits(work, 3)
+	s := f.subscribe(work, 2)
+	held := s.next()
+	f.waits(work, 1) // what a consumer has is not ready
+	f.must("Ack", held.Receipt.Ack())
+	f.waits(work, 0)
+}

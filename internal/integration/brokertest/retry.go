@@ -1,0 +1,102 @@
+package brokertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
+
+func retry(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	job := foreign(work)
+	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	s := f.subscribe(work, 1)
+	for attempt := 2; attempt <= 3; attempt++ {
+		d := s.next()
+		again := d
+		again.Attempt = attempt
+		start := time.Now()
+		f.must("Retry", f.Retry(f.ctx, again, Ladder()[0]/2)) // to be rounded up
+		f.must("Ack", d.Receipt.Ack())
+		job.Attempt = attempt
+		d = s.next()
+		// A broker's clock counts in milliseconds.
+		if waited := time.Since(start); waited < Ladder()[0]-5*time.Millisecond {
+			t.Errorf("came back after %v, the rung is %v", waited, Ladder()[0])
+		}
+		sameContent(t, d.Job, job)
+		if d.First() {
+			t.Error("a retry claims to be a first delivery")
+		}
+		f.must("Requeue", d.Receipt.Requeue()) // for the next round
+	}
+	s.nextAcked()
+	s.stop()
+	f.must("Consume", s.returned())
+	f.waits(work, 0)
+}
+
+// While one message is parked its queue flows, and so do shorter pauses.
+func retryBlocksNothing(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	long, short, fresh := foreign(work), foreign(work), foreign(work)
+	f.publish([]ackbox.Job{long, short}, ackbox.Acked)
+	s := f.subscribe(work, 2)
+	for range 2 {
+		d := s.next()
+		delay := Ladder()[0]
+		if d.ID == long.ID {
+			delay = Ladder()[1]
+		}
+		f.must("Retry", f.Retry(f.ctx, d, delay))
+		f.must("Ack", d.Receipt.Ack())
+	}
+	f.publish([]ackbox.Job{fresh}, ackbox.Acked)
+	var last ackbox.Delivery
+	seen := make(map[string]bool)
+	for range 3 {
+		last = s.nextAcked()
+		seen[last.ID] = true
+	}
+	if last.ID != long.ID || len(seen) != 3 {
+		t.Errorf("%d different messages came, the last was %s; want 3, the last %s", len(seen), last.ID, long.ID)
+	}
+}
+
+func buryAndRequeue(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	job := foreign(work)
+	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	s := f.subscribe(work, 1)
+	d := s.next()
+	exhausted := d
+	exhausted.Attempt = 5
+	f.must("Bury", f.Bury(f.ctx, exhausted, "handler: no such order"))
+	f.must("Ack", d.Receipt.Ack())
+	f.waits(work, 0)
+
+	if n, err := f.RequeueDead(f.ctx, work, 10); n != 1 || err != nil {
+		t.Fatalf("RequeueDead: %d, %v; want 1", n, err)
+	}
+	d = s.nextAcked()
+	job.Attempt = 1 // its tries start anew, and the error is gone
+	sameContent(t, d.Job, job)
+	if n, err := f.RequeueDead(f.ctx, work, 10); n != 0 || err != nil {
+		t.Errorf("RequeueDead of nothing: %d, %v; want 0", n, err)
+	}
+}
+
+func requeueDeadLimit(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	for range 3 {
+		f.must("Bury", f.Bury(f.ctx, ackbox.Delivery{Job: foreign(work)}, "cause"))
+	}
+	for waits, want := 0, []int{2, 1, 0}; len(want) > 0; want = want[1:] {
+		if n, err := f.RequeueDead(f.ctx, work, 2); n != want[0] || err != nil {
+			t.Fatalf("RequeueDead: %d, %v; want %d", n, err, want[0])
+		}
+		waits += want[0]
+		f.waits(work, waits)
+	}
+}

@@ -1,0 +1,82 @@
+// Package brokertest is the conformance suite of Ackbox's brokers: what
+// dispatcher and worker rely on, checked in the same words on package memory
+// and on package rabbitmq. A broker that passes can take the place of another.
+//
+// Every test runs in parallel with the others on a broker of its own, waits
+// for events and not for time to pass, and gives up at [Deadline].
+package brokertest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
+
+// Deadline bounds every single test of the suite. It is generous: it passes
+// only if something hangs.
+const Deadline = 60 * time.Second
+
+// MaxMessageBytes is the size limit that the broker under test must have. The
+// largest message takes several AMQP frames.
+const MaxMessageBytes = 256 << 10
+
+// Ladder returns the retry ladder that the broker under test must have.
+func Ladder() []time.Duration {
+	return []time.Duration{200 * time.Millisecond, 2 * time.Second}
+}
+
+// Broker is what the suite tests: all that package rabbitmq and package memory
+// have in common. Users of a broker declare smaller interfaces.
+type Broker interface {
+	Ready(ctx context.Context) error
+	Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome
+	Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error
+	Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error
+	Bury(ctx context.Context, d ackbox.Delivery, cause string) error
+	RequeueDead(ctx context.Context, queue string, limit int) (int, error)
+	Waiting(ctx context.Context, queue string) (int, error)
+	Close() error
+}
+
+// Factory returns a broker with that topology, [Ladder] and [MaxMessageBytes],
+// whose queues are empty and shared with no other test. It fails the test if
+// it cannot. The suite closes the broker.
+type Factory func(t *testing.T, topology ackbox.Topology) Broker
+
+// Run runs the suite on the brokers that factory makes, one for each subtest.
+func Run(t *testing.T, factory func(t *testing.T, topology ackbox.Topology) Broker) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, Factory)
+	}{
+		{"RoundTrip", roundTrip},
+		{"EmptyBatch", emptyBatch},
+		{"Unroutable", unroutable},
+		{"FullQueue", fullQueue},
+		{"MissingExchange", missingExchange},
+		{"Oversized", oversized},
+		{"Routing", routing},
+		{"ConcurrentPublish", concurrentPublish},
+		{"Prefetch", prefetch},
+		{"Requeue", requeue},
+		{"SettleOnce", settleOnce},
+		{"GracefulStop", gracefulStop},
+		{"TwoConsumersShare", twoConsumersShare},
+		{"UnknownQueue", unknownQueue},
+		{"Waiting", waiting},
+		{"Retry", retry},
+		{"RetryBlocksNothing", retryBlocksNothing},
+		{"BuryAndRequeue", buryAndRequeue},
+		{"RequeueDeadLimit", requeueDeadLimit},
+		{"CloseWhileConsuming", closeWhileConsuming},
+		{"AfterClose", afterClose},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t, factory)
+		})
+	}
+}
