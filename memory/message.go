@@ -21,36 +21,37 @@ type message struct {
 
 // onWire returns what is left of job after a way through RabbitMQ: the time in
 // whole seconds, only the caller's headers, and nothing that is not sent along
-// (Mandatory, PublishAttempt). A publish-only message carries no word of ours,
-// so that it arrives as a first try without a ledger row. Payload and headers
-// are copies.
+// (PublishAttempt). Without a ledger row it carries no word of ours, so that it
+// arrives as a first try. Payload and headers are copies.
 func onWire(job ackbox.Job) ackbox.Job {
 	out := ackbox.Job{
 		ID:         job.ID,
 		Kind:       job.Kind,
 		Exchange:   job.Exchange,
 		RoutingKey: job.RoutingKey,
+		Mandatory:  true, // nobody can tell any more
 		Payload:    bytes.Clone(job.Payload),
 		Headers:    callersHeaders(job.Headers),
 		Attempt:    1,
 	}
 	if !job.CreatedAt.IsZero() {
-		out.CreatedAt = time.Unix(job.CreatedAt.Unix(), 0).UTC()
+		out.CreatedAt = time.Unix(job.CreatedAt.Unix(), 0)
 	}
-	if job.Queue != "" {
+	if job.Ledger {
+		out.Ledger = true
 		out.Attempt = max(1, job.Attempt)
 		out.MaxAttempts = job.MaxAttempts
 		out.Resend = job.Resend
-		out.Ledger = job.Ledger
 	}
 	return out
 }
 
-// viaDefault returns a copy of job addressed straight to q, which is how
-// retries and dead messages travel.
+// viaDefault returns a copy of a delivered job addressed straight to q, which
+// is how retries and dead messages travel. It carries its attempt in any case.
 func viaDefault(job ackbox.Job, q *queue) ackbox.Job {
 	out := onWire(job)
 	out.Exchange, out.RoutingKey = "", q.name
+	out.Attempt = max(1, job.Attempt)
 	return out
 }
 
@@ -62,25 +63,17 @@ func (m *message) delivery() ackbox.Delivery {
 	job.Payload = bytes.Clone(job.Payload)
 	job.Headers = maps.Clone(job.Headers)
 	if m.cause != "" {
-		if job.Headers == nil {
-			job.Headers = make(map[string]string, 1)
-		}
 		job.Headers[ackbox.HeaderError] = m.cause
 	}
 	return ackbox.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns}
 }
 
-// callersHeaders copies headers without the reserved ones; nil if none is left.
+// callersHeaders copies headers without the reserved ones; it is never nil.
 func callersHeaders(headers map[string]string) map[string]string {
-	var out map[string]string
-	for name, value := range headers {
-		if strings.HasPrefix(name, ackbox.HeaderPrefix) {
-			continue
-		}
-		if out == nil {
-			out = make(map[string]string, len(headers))
-		}
-		out[name] = value
+	out := maps.Clone(headers)
+	if out == nil {
+		out = make(map[string]string)
 	}
+	maps.DeleteFunc(out, func(name, _ string) bool { return strings.HasPrefix(name, ackbox.HeaderPrefix) })
 	return out
 }

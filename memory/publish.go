@@ -7,6 +7,10 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
+// maxShortString is AMQP's limit for names. What is longer could not be sent
+// to a server, so a test should hear of it.
+const maxShortString = 255
+
 // parcel is a job on its way in: checked, routed and copied before the lock is
 // taken.
 type parcel struct {
@@ -22,9 +26,9 @@ type parcel struct {
 //     Mandatory; such a message is dropped.
 //   - Returned: no queue is bound and the job is Mandatory.
 //   - NackedByBroker: the exchange does not exist, the payload is larger than
-//     Config.MaxMessageBytes, or a queue is at its MaxLength. In the last case
-//     other queues bound to the same exchange have got their copy, as with
-//     RabbitMQ.
+//     Config.MaxMessageBytes, a name does not fit AMQP's 255 bytes, or a queue
+//     is at its MaxLength. In the last case other queues bound to the same
+//     exchange have got their copy, as with RabbitMQ.
 //   - Unknown, for the whole batch: ctx has ended, or the broker is away or
 //     closed. Nothing was put anywhere.
 //
@@ -53,6 +57,13 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 func (b *Broker) pack(job ackbox.Job) parcel {
 	if n := len(job.Payload); n > b.maxMessageBytes {
 		return parcel{outcome: nacked("payload is %d bytes: the limit is %d", n, b.maxMessageBytes)}
+	}
+	for _, s := range [...]struct{ what, value string }{
+		{"exchange", job.Exchange}, {"routing key", job.RoutingKey}, {"ID", job.ID}, {"kind", job.Kind},
+	} {
+		if len(s.value) > maxShortString {
+			return parcel{outcome: nacked("%s is %d bytes: the limit is %d", s.what, len(s.value), maxShortString)}
+		}
 	}
 	targets, ok := b.routes.lookup(job.Exchange, job.RoutingKey)
 	switch {

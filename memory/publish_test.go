@@ -71,16 +71,17 @@ func TestOnlyWhatTravels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, memory.Config{})
 		j := job("1")
-		j.Queue = "" // publish-only
-		j.Attempt, j.MaxAttempts, j.Resend, j.PublishAttempt, j.Ledger = 4, 5, 6, 7, true
+		j.Queue, j.Mandatory = "", false // publish-only
+		j.Attempt, j.MaxAttempts, j.Resend, j.PublishAttempt = 4, 5, 6, 7
 		j.CreatedAt = time.Unix(100, 999)
 		j.Headers = map[string]string{ackbox.HeaderAttempt: "9"}
 		publish(t, b, j)
 		s := subscribe(t, b, 1)
 		d := <-s.deliveries
-		if d.Attempt != 1 || d.MaxAttempts != 0 || d.Resend != 0 || d.PublishAttempt != 0 || d.Ledger || d.Headers != nil {
+		if d.Attempt != 1 || d.MaxAttempts != 0 || d.Resend != 0 || d.PublishAttempt != 0 || d.Ledger || len(d.Headers) != 0 {
 			t.Errorf("a publish-only message arrived as %+v", d.Job)
 		}
+		d.Headers["mine"] = "a handler may write" // the map is there, and its own
 		if !d.CreatedAt.Equal(time.Unix(100, 0)) || d.Queue != queue {
 			t.Errorf("created at %v, queue %q: want whole seconds and the consumed queue", d.CreatedAt, d.Queue)
 		}

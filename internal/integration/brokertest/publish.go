@@ -3,6 +3,7 @@ package brokertest
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -112,6 +113,14 @@ func oversized(t *testing.T, factory Factory) {
 	f := openOne(t, factory)
 	jobs := jobsFor(work, 3)
 	jobs[1].Payload = make([]byte, MaxMessageBytes+1)
+	f.neighboursArrive(jobs)
+}
+
+// A name that does not fit an AMQP frame would end the whole connection.
+func overlongName(t *testing.T, factory Factory) {
+	f := openOne(t, factory)
+	jobs := jobsFor(work, 3)
+	jobs[1].RoutingKey = strings.Repeat("k", 256)
 	f.neighboursArrive(jobs)
 }
 

@@ -57,6 +57,7 @@ func Run(t *testing.T, factory func(t *testing.T, topology ackbox.Topology) Brok
 		{"FullQueue", fullQueue},
 		{"MissingExchange", missingExchange},
 		{"Oversized", oversized},
+		{"OverlongName", overlongName},
 		{"Routing", routing},
 		{"ConcurrentPublish", concurrentPublish},
 		{"Prefetch", prefetch},
