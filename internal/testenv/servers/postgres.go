@@ -35,6 +35,9 @@ type PostgresOptions struct {
 	Password string `json:"password"`
 	// Config holds lines for postgresql.conf; they win over ours.
 	Config []string `json:"config,omitempty"`
+	// Launched, if set, is called by Start when a process runs and does not
+	// answer yet: the moment to record its id, in case nobody lives to stop it.
+	Launched func() error `json:"-"`
 }
 
 // Postgres is a PostgreSQL node. Make it with NewPostgres.
@@ -122,7 +125,10 @@ func (n *Postgres) launchAndWait(ctx context.Context, account *Account) (err err
 	if err != nil {
 		return err
 	}
-	return n.Process.answers(ctx, func(ctx context.Context) error { return ping(ctx, n.URL()) })
+	if err := launched(n.Options.Launched); err != nil {
+		return err
+	}
+	return n.Process.answers(ctx, func(ctx context.Context) error { return PingPostgres(ctx, n.URL()) })
 }
 
 // args sets what the node must have and what Config may override.
@@ -208,8 +214,8 @@ func (n *Postgres) Remove() error {
 	return os.RemoveAll(n.Options.Dir)
 }
 
-// ping asks a PostgreSQL server whether it takes commands.
-func ping(ctx context.Context, dsn string) (err error) {
+// PingPostgres asks a PostgreSQL server whether it takes commands.
+func PingPostgres(ctx context.Context, dsn string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	db, err := gorm.Open(postgres.Open(dsn), &gorm.Config{

@@ -16,6 +16,12 @@ import (
 // to tell that it has changed.
 const pollStep = 20 * time.Millisecond
 
+// Self returns the process that calls it.
+func Self() Process {
+	e, _ := look(os.Getpid())
+	return Process{ID: os.Getpid(), Birth: e.birth}
+}
+
 // Process names an operating-system process for as long as it lives. Birth
 // keeps it from being taken for another that got the same id later.
 type Process struct {
@@ -52,6 +58,14 @@ func launch(c command) (Process, error) {
 		p.Birth = now.birth
 	}
 	return p, cmd.Process.Release()
+}
+
+// launched calls a node's hook, if it has one.
+func launched(hook func() error) error {
+	if hook == nil {
+		return nil
+	}
+	return hook()
 }
 
 // Alive reports whether the process still runs.
@@ -112,7 +126,7 @@ func (p Process) kill(ctx context.Context) error {
 	if err := p.signalTree(syscall.SIGKILL); err != nil {
 		return err
 	}
-	return until(ctx, func(context.Context) error {
+	return Until(ctx, func(context.Context) error {
 		for _, q := range append(family, p) {
 			if q.Alive() {
 				return fmt.Errorf("process %d is still there after SIGKILL", q.ID)
@@ -131,7 +145,7 @@ func (p Process) stop(ctx context.Context, sig syscall.Signal, grace time.Durati
 	}
 	patient, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	err := until(patient, func(context.Context) error {
+	err := Until(patient, func(context.Context) error {
 		if p.Alive() {
 			return fmt.Errorf("process %d does not stop", p.ID)
 		}
@@ -149,7 +163,7 @@ func (p Process) stop(ctx context.Context, sig syscall.Signal, grace time.Durati
 // answers waits until ask returns nil, and not longer than the process lives.
 func (p Process) answers(ctx context.Context, ask func(context.Context) error) error {
 	var died error
-	err := until(ctx, func(ctx context.Context) error {
+	err := Until(ctx, func(ctx context.Context) error {
 		if !p.Alive() {
 			died = errors.New("it ended at once")
 			return nil
@@ -159,9 +173,9 @@ func (p Process) answers(ctx context.Context, ask func(context.Context) error) e
 	return errors.Join(err, died)
 }
 
-// until calls ask, a pause after each call, until it returns nil or ctx ends.
+// Until calls ask, a pause after each call, until it returns nil or ctx ends.
 // The error holds the last answer.
-func until(ctx context.Context, ask func(context.Context) error) error {
+func Until(ctx context.Context, ask func(context.Context) error) error {
 	tick := time.NewTicker(pollStep)
 	defer tick.Stop()
 	for {

@@ -3,6 +3,7 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,9 @@ type RabbitMQOptions struct {
 	// Config holds lines for rabbitmq.conf; they win over ours. Start reads it,
 	// so it may be changed between Stop and Start.
 	Config []string `json:"config,omitempty"`
+	// Launched, if set, is called by Start when a process runs and does not
+	// answer yet: the moment to record its id, in case nobody lives to stop it.
+	Launched func() error `json:"-"`
 }
 
 // RabbitMQ is a RabbitMQ node. Make it with NewRabbitMQ.
@@ -131,7 +135,12 @@ func (n *RabbitMQ) launchAndWait(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := until(ctx, func(ctx context.Context) error { return dial(ctx, n.Options.EpmdPort) }); err != nil {
+	if err := launched(n.Options.Launched); err != nil {
+		return err
+	}
+	if err := Until(ctx, func(ctx context.Context) error {
+		return dial(ctx, net.JoinHostPort(Host, strconv.Itoa(n.Options.EpmdPort)))
+	}); err != nil {
 		return fmt.Errorf("epmd: %w", err)
 	}
 	n.Process, err = launch(command{
@@ -140,12 +149,11 @@ func (n *RabbitMQ) launchAndWait(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	api, err := management.New(n.API())
-	if err != nil {
+	if err := launched(n.Options.Launched); err != nil {
 		return err
 	}
 	return n.Process.answers(ctx, func(ctx context.Context) error {
-		return errors.Join(dial(ctx, n.Options.Port), api.Ping(ctx))
+		return PingRabbitMQ(ctx, n.URL(), n.API())
 	})
 }
 
@@ -199,10 +207,25 @@ func (n *RabbitMQ) Remove() error {
 	return os.RemoveAll(n.Options.Dir)
 }
 
-// dial reports whether somebody listens on a port of Host.
-func dial(ctx context.Context, port int) error {
+// PingRabbitMQ asks a RabbitMQ server whether it takes connections and whether
+// its management API accepts the user in its URL.
+func PingRabbitMQ(ctx context.Context, amqp, api string) error {
+	u, err := url.Parse(amqp)
+	if err != nil || u.Hostname() == "" {
+		return errors.New("the AMQP address is no URL with a host") // it may hold a password
+	}
+	port := cmp.Or(u.Port(), map[string]string{"amqp": "5672", "amqps": "5671"}[u.Scheme])
+	client, err := management.New(api)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dial(ctx, net.JoinHostPort(u.Hostname(), port)), client.Ping(ctx))
+}
+
+// dial reports whether somebody listens at an address.
+func dial(ctx context.Context, address string) error {
 	d := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(Host, strconv.Itoa(port)))
+	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,54 @@
+# Ackbox. `make` alone lists what can be made.
+#
+# The two commands below are built, not `go run`, so that signals reach them
+# and their exit status is kept.
+SERVICES = .bin/services
+TESTALL = .bin/testall
+
+# Linters of a version of our own: a module outside go.work (see tools/go.mod).
+LINT = $(CURDIR)/.bin/golangci-lint
+
+# ARGS goes to `go test`, PKGS limits the packages:
+#	make test ARGS='-run TestEnqueue -v' PKGS=./outbox/...
+ARGS ?=
+PKGS ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: commands ## Run all tests of all modules, with their own PostgreSQL and RabbitMQ
+	@$(SERVICES) run -- $(TESTALL) $(ARGS) -- $(PKGS)
+
+.PHONY: services-up
+services-up: commands ## Start PostgreSQL and RabbitMQ, print the variables to export
+	@$(SERVICES) up
+
+.PHONY: services-down
+services-down: commands ## Stop what services-up started
+	@$(SERVICES) down
+
+.PHONY: lint
+lint: $(LINT) commands ## Run the linters over every module
+	@.bin/eachmodule $(LINT) run --allow-parallel-runners ./...
+
+.PHONY: fmt
+fmt: $(LINT) commands ## Format every module's Go files
+	@.bin/eachmodule $(LINT) fmt ./...
+
+.PHONY: quickstart
+quickstart: ## Run the smallest example: no server, no configuration
+	@go run ./examples/quickstart
+
+.PHONY: commands
+commands:
+	@mkdir -p .bin
+	@go build -o .bin/ ./internal/testenv/cmd/...
+
+$(LINT): tools/go.mod tools/go.sum
+	@mkdir -p .bin
+	@echo 'building golangci-lint (a minute or two, once)'
+	@cd tools && GOWORK=off go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -1,0 +1,144 @@
+//go:build unix
+
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/internal/testenv/apt"
+	"github.com/ackbox/ackbox/internal/testenv/servers"
+)
+
+// sourceKind is where a server comes from.
+type sourceKind string
+
+const (
+	environment sourceKind = "environment"
+	local       sourceKind = "local"
+	docker      sourceKind = "docker"
+)
+
+// source is how to get one server: at a URL, from a folder of programs, or from
+// an image.
+type source struct {
+	kind sourceKind
+	bin  string
+}
+
+type sources struct {
+	env                URLs
+	postgres, rabbitmq source
+}
+
+// machine is what locate asks about the machine; tests put another in place.
+type machine struct {
+	getenv       func(string) string
+	findPostgres func() (string, error)
+	findRabbitMQ func() (string, error)
+	docker       func(context.Context) bool
+	installable  func() bool
+	install      func(ctx context.Context, log string, packages ...string) error
+}
+
+// locate decides where each server comes from, and installs what can be had no
+// other way.
+func (m Manager) locate(ctx context.Context, on machine) (sources, error) {
+	env, err := fromEnvironment(on.getenv)
+	if err != nil {
+		return sources{}, err
+	}
+	s := sources{env: env}
+	missing := func() (packages []string, err error) {
+		s.postgres, err = pick(ctx, env.Database, on.findPostgres, on.docker)
+		if err != nil {
+			return nil, err
+		}
+		s.rabbitmq, err = pick(ctx, env.AMQP, on.findRabbitMQ, on.docker)
+		if s.postgres.kind == "" {
+			packages = append(packages, "postgresql")
+		}
+		if s.rabbitmq.kind == "" {
+			packages = append(packages, "rabbitmq-server")
+		}
+		return packages, err
+	}
+	packages, err := missing()
+	if err != nil || len(packages) == 0 {
+		return s, err
+	}
+	if !on.installable() {
+		return sources{}, absent(packages)
+	}
+	log := filepath.Join(m.Root, "apt.log")
+	m.say("installing %s (output in %s)", strings.Join(packages, " "), log)
+	if err := on.install(ctx, log, packages...); err != nil {
+		return sources{}, errors.Join(err, absent(packages))
+	}
+	if packages, err = missing(); err == nil && len(packages) > 0 {
+		err = fmt.Errorf("installed, but not found: %w", absent(packages))
+	}
+	return s, err
+}
+
+// pick returns the first source of a server that exists, or none.
+func pick(ctx context.Context, url string, find func() (string, error), dockerRuns func(context.Context) bool) (source, error) {
+	if url != "" {
+		return source{kind: environment}, nil
+	}
+	bin, err := find()
+	switch {
+	case err == nil:
+		return source{kind: local, bin: bin}, nil
+	case !errors.Is(err, servers.ErrNotInstalled):
+		return source{}, err
+	case dockerRuns(ctx):
+		return source{kind: docker}, nil
+	}
+	return source{}, nil
+}
+
+// fromEnvironment reads the variables that name servers. RabbitMQ's two belong
+// together: a vhost for each test takes the management API.
+func fromEnvironment(getenv func(string) string) (URLs, error) {
+	u := URLs{
+		Database: getenv(testenv.DatabaseVar),
+		AMQP:     getenv(testenv.AMQPVar),
+		API:      getenv(testenv.APIVar),
+	}
+	switch {
+	case u.AMQP != "" && u.API == "":
+		return URLs{}, fmt.Errorf("%s is set and %s is not: tests make their vhosts through the management API, so set it to http://user:password@host:15672 of the same server, or unset both", testenv.AMQPVar, testenv.APIVar)
+	case u.AMQP == "" && u.API != "":
+		return URLs{}, fmt.Errorf("%s is set and %s is not: set it to amqp://user:password@host:5672/ of the same server, or unset both", testenv.APIVar, testenv.AMQPVar)
+	}
+	return u, nil
+}
+
+// absent says what to do about servers that are nowhere.
+func absent(packages []string) error {
+	advice := map[string]string{
+		"postgresql":      "PostgreSQL: install it (Debian: postgresql; Homebrew: postgresql), or set " + testenv.DatabaseVar,
+		"rabbitmq-server": "RabbitMQ: install it (Debian: rabbitmq-server; Homebrew: rabbitmq), or set " + testenv.AMQPVar + " and " + testenv.APIVar,
+	}
+	lines := []string{"a server for the tests is missing, no Docker engine answers, and only root can install packages here"}
+	for _, p := range packages {
+		lines = append(lines, advice[p])
+	}
+	return errors.New(strings.Join(append(lines, "or start a Docker engine"), "\n  - "))
+}
+
+func thisMachine(getenv func(string) string) machine {
+	return machine{
+		getenv:       getenv,
+		findPostgres: servers.FindPostgres,
+		findRabbitMQ: servers.FindRabbitMQ,
+		docker:       dockerAnswers,
+		installable:  apt.Usable,
+		install:      apt.Install,
+	}
+}
