@@ -1,0 +1,15 @@
+// Package dispatcher owns the loop that carries committed jobs to the broker:
+// claim a batch of due rows, publish it, record what the broker answered.
+//
+// It promises:
+//
+//   - A row is marked sent only after the broker has confirmed its message and
+//     routed it. A refused message is nacked and tried again later, at growing
+//     intervals; an answer that never came leaves the row publishable and uses
+//     up no attempt.
+//   - While the broker is away or blocked nothing is claimed and nothing
+//     written. When it is back, the dispatcher resumes at full speed by itself.
+//   - Any number of dispatchers may run at once; no row is in two batches.
+//   - Cancelling [Dispatcher.Run] stops the claiming; batches in hand are
+//     published and recorded before it returns.
+package dispatcher

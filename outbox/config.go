@@ -1,0 +1,115 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
+
+// Defaults of [Config].
+const (
+	// DefaultTable is the name of the jobs table.
+	DefaultTable = "ackbox_jobs"
+	// DefaultMaxAttempts is how many tries a job has.
+	DefaultMaxAttempts = 10
+	// DefaultMaxPayloadBytes is the largest payload. With two batches of 256
+	// jobs on the wire it bounds a dispatcher's payload memory at 128 MiB.
+	DefaultMaxPayloadBytes = 256 << 10
+	// DefaultMaxHeaderBytes is the largest sum of header names and values.
+	DefaultMaxHeaderBytes = 16 << 10
+	// DefaultStatementTimeout bounds each statement.
+	DefaultStatementTimeout = 5 * time.Second
+	// DefaultWireTimeout bounds how long a claimed batch may be on the wire.
+	DefaultWireTimeout = 10 * time.Second
+)
+
+// Config configures a [Store]. The zero Config works.
+type Config struct {
+	// Schema holds the jobs table. Empty means the first schema of the
+	// connection's search_path. PostgreSQL only. Like Table it is 1 to 40
+	// lower-case letters, digits and underscores, no digit first.
+	Schema string
+	// Table is the jobs table, [DefaultTable] unless set.
+	Table string
+	// Queues are the work queues that jobs may name; enqueueing to another is
+	// an error, so a typing mistake is found where it is made. The first is
+	// the default of a job that names none. Default: just
+	// [ackbox.DefaultQueue].
+	Queues []string
+	// MaxAttempts is how many tries a job has that says nothing else.
+	// Default 10; 1 to 1000.
+	MaxAttempts int
+	// MaxPayloadBytes is the largest encoded payload that Enqueue accepts.
+	// Default 256 KiB. Keep it below the broker's limit (16 MiB on RabbitMQ 4).
+	MaxPayloadBytes int
+	// MaxHeaderBytes bounds the sum of a job's header names and values.
+	// Default 16 KiB.
+	MaxHeaderBytes int
+	// StatementTimeout bounds every statement of the Store, Complete in a
+	// handler's transaction included. Default 5 s.
+	StatementTimeout time.Duration
+	// WireTimeout bounds how long a dispatcher may hold a claimed batch, and
+	// so for how long a frozen process can keep rows locked: PostgreSQL ends
+	// its session WireTimeout + StatementTimeout after it went silent.
+	// Default 10 s; it must exceed the broker's confirm timeout.
+	WireTimeout time.Duration
+	// HeadersFrom, if set, is called by Enqueue to add headers from the
+	// caller's context, such as a W3C traceparent. Headers given as options
+	// win. It must be safe for concurrent use.
+	HeadersFrom func(context.Context) map[string]string
+}
+
+func (c Config) withDefaults() Config {
+	c.Table = cmp.Or(c.Table, DefaultTable)
+	if len(c.Queues) == 0 {
+		c.Queues = []string{ackbox.DefaultQueue}
+	}
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, DefaultMaxAttempts)
+	c.MaxPayloadBytes = cmp.Or(c.MaxPayloadBytes, DefaultMaxPayloadBytes)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, DefaultMaxHeaderBytes)
+	c.StatementTimeout = cmp.Or(c.StatementTimeout, DefaultStatementTimeout)
+	c.WireTimeout = cmp.Or(c.WireTimeout, DefaultWireTimeout)
+	return c
+}
+
+// 40 of PostgreSQL's 63 bytes leave room for the names of the table's indexes.
+var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
+
+func (c Config) validate(d *dialect) error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("outbox: Config."+format, args...)) }
+	const want = "want 1 to 40 lower-case letters, digits or underscores, no digit first"
+	switch {
+	case c.Schema != "" && !d.schemas:
+		bad("Schema is %q, but %s has no schemas: leave it empty", c.Schema, d.name)
+	case c.Schema != "" && !identifier.MatchString(c.Schema):
+		bad("Schema %q is not an identifier: %s", c.Schema, want)
+	}
+	if !identifier.MatchString(c.Table) {
+		bad("Table %q is not an identifier: %s", c.Table, want)
+	}
+	for i, q := range c.Queues {
+		errs = append(errs, ackbox.CheckName(fmt.Sprintf("Config.Queues[%d]", i), q))
+	}
+	if c.MaxAttempts < 1 || c.MaxAttempts > 1000 {
+		bad("MaxAttempts is %d: want 1 to 1000", c.MaxAttempts)
+	}
+	if c.MaxPayloadBytes < 1 {
+		bad("MaxPayloadBytes is %d: want at least 1", c.MaxPayloadBytes)
+	}
+	if c.MaxHeaderBytes < 1 {
+		bad("MaxHeaderBytes is %d: want at least 1", c.MaxHeaderBytes)
+	}
+	if c.StatementTimeout < time.Millisecond {
+		bad("StatementTimeout is %v: want at least 1ms", c.StatementTimeout)
+	}
+	if c.WireTimeout < time.Millisecond {
+		bad("WireTimeout is %v: want at least 1ms", c.WireTimeout)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,176 @@
+package outbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// dialect is all that differs between the two databases. Statements are
+// written once, with {tokens} for these parts and ? for parameters.
+type dialect struct {
+	name    string
+	schemas bool
+	// tokens are replaced in every statement. {now} is the wall clock of the
+	// database: now() would be the start of a transaction that may have been
+	// on the wire for seconds. {start}, in conditions, is now(): an index can
+	// serve it, where clock_timestamp() is volatile and would scan.
+	tokens []string
+	// numbered makes ? into $1, $2, …
+	numbered bool
+	// idList encodes ids for the {in ids} token.
+	idList func([]string) string
+	// timeParam encodes a caller's absolute time.
+	timeParam func(time.Time) any
+}
+
+func dialectOf(name string) (*dialect, error) {
+	switch name {
+	case "postgres":
+		return postgresDialect, nil
+	case "sqlite":
+		return sqliteDialect, nil
+	}
+	return nil, fmt.Errorf("outbox: database %q is not supported: want postgres or sqlite", name)
+}
+
+var postgresDialect = &dialect{
+	name:     "postgres",
+	schemas:  true,
+	numbered: true,
+	tokens: []string{
+		"{now}", "clock_timestamp()",
+		"{start}", "now()",
+		"{after l.after_ms}", "clock_timestamp() + l.after_ms * interval '1 millisecond'",
+		"{after ?}", "clock_timestamp() + ?::bigint * interval '1 millisecond'",
+		"{before ?}", "now() - ?::bigint * interval '1 millisecond'",
+		"{time ?}", "?::timestamptz",
+		"{id ?}", "?::uuid",
+		"{json ?}", "?::jsonb",
+		"{id}", "id::text",
+		"{in ids}", "= ANY(?::uuid[])",
+		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
+		"{lock t}", "FOR NO KEY UPDATE OF t SKIP LOCKED",
+		"{lock delete}", "FOR UPDATE SKIP LOCKED",
+		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, target text, after_ms bigint, charge boolean, error text)",
+		"{pairs}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
+		"{append l.error}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
+		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', l.error)`,
+		"{append ?}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
+		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', ?::text)`,
+	},
+	idList:    func(ids []string) string { return "{" + strings.Join(ids, ",") + "}" },
+	timeParam: func(t time.Time) any { return t.UTC() },
+}
+
+// sqliteTime is how times stand in SQLite: text that sorts and that a person
+// can read, in UTC, to the millisecond.
+const sqliteTime = "2006-01-02 15:04:05.000"
+
+const sqliteNow = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+var sqliteDialect = &dialect{
+	name: "sqlite",
+	tokens: []string{
+		"{now}", sqliteNow,
+		"{start}", sqliteNow,
+		"{after l.after_ms}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (l.after_ms / 1000.0) || ' seconds')",
+		"{after ?}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (? / 1000.0) || ' seconds')",
+		"{before ?}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (-? / 1000.0) || ' seconds')",
+		"{time ?}", "?",
+		"{id ?}", "?",
+		"{json ?}", "?",
+		"{id}", "id",
+		"{in ids}", "IN (SELECT value FROM json_each(?))",
+		// One process, one writer: there is nobody to skip.
+		"{lock}", "",
+		"{lock t}", "",
+		"{lock delete}", "",
+		"{rows}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'target' AS target,
+		value ->> 'after_ms' AS after_ms, value ->> 'charge' AS charge, value ->> 'error' AS error FROM json_each(?)) AS r`,
+		"{pairs}", `(SELECT i.value AS id, a.value AS attempt FROM json_each(?) AS i JOIN json_each(?) AS a ON a.key = i.key) AS r`,
+		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
+		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', l.error))`,
+		"{append ?}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
+		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', ?))`,
+	},
+	idList: func(ids []string) string {
+		list, _ := json.Marshal(ids) // a []string always encodes
+		return string(list)
+	},
+	timeParam: func(t time.Time) any { return t.UTC().Format(sqliteTime) },
+}
+
+// intList encodes numbers in the form of idList.
+func (d *dialect) intList(ns []int) string {
+	var b strings.Builder
+	open, end := byte('{'), byte('}')
+	if !d.numbered {
+		open, end = '[', ']'
+	}
+	b.WriteByte(open)
+	for i, n := range ns {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Itoa(n))
+	}
+	b.WriteByte(end)
+	return b.String()
+}
+
+// bind numbers the parameters of query where the database wants that.
+func (d *dialect) bind(query string) string {
+	if !d.numbered {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for i := range len(query) {
+		if query[i] != '?' {
+			b.WriteByte(query[i])
+			continue
+		}
+		n++
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
+}
+
+// dbTime scans a timestamp of either database; Valid is false for NULL.
+type dbTime struct {
+	time.Time
+	Valid bool
+}
+
+// Scan implements sql.Scanner.
+func (t *dbTime) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*t = dbTime{}
+		return nil
+	case time.Time:
+		*t = dbTime{Time: v.UTC(), Valid: true}
+		return nil
+	case string:
+		parsed, err := time.Parse(sqliteTime, v)
+		if err != nil {
+			return fmt.Errorf("scan time: %w", err)
+		}
+		*t = dbTime{Time: parsed, Valid: true}
+		return nil
+	}
+	return fmt.Errorf("scan time: unexpected %T", src)
+}
+
+// pointer returns the time, or nil for NULL.
+func (t *dbTime) pointer() *time.Time {
+	if !t.Valid {
+		return nil
+	}
+	v := t.Time
+	return &v
+}

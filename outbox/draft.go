@@ -1,0 +1,180 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/ackbox/ackbox"
+)
+
+// NewID returns a new job id: a UUID version 7, which sorts by time, so that
+// new rows land at the right end of the primary key's index.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// draft applies the options to args and checks the result: everything that can
+// be wrong with a job is found here, before it is written.
+func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*draft, error) {
+	if args == nil {
+		return nil, errors.New("outbox: args are nil: pass a value with a Kind")
+	}
+	d := &draft{job: ackbox.Job{Kind: args.Kind()}}
+	if err := ackbox.CheckName("Kind()", d.job.Kind); err != nil {
+		return nil, fmt.Errorf("outbox: args %T: %w", args, err)
+	}
+	fail := func(err error) (*draft, error) {
+		return nil, fmt.Errorf("outbox: enqueue %s: %w", d.job.Kind, err)
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return fail(errors.New("an option is nil"))
+		}
+		opt(d)
+	}
+	payload, err := json.Marshal(args)
+	if err != nil {
+		return fail(fmt.Errorf("encode payload: %w", err))
+	}
+	d.job.Payload = payload
+	if len(payload) > s.cfg.MaxPayloadBytes {
+		return fail(fmt.Errorf("%w: payload is %d bytes, Config.MaxPayloadBytes allows %d", ErrTooLarge, len(payload), s.cfg.MaxPayloadBytes))
+	}
+	if d.job.ID == "" {
+		d.job.ID = NewID()
+	} else if !validID(d.job.ID) {
+		return fail(fmt.Errorf("id %q is not a UUID in lower case, such as outbox.NewID makes", d.job.ID))
+	}
+	if err := s.addContextHeaders(ctx, d); err != nil {
+		return fail(err)
+	}
+	if err := s.route(d); err != nil {
+		return fail(err)
+	}
+	if d.job.MaxAttempts == 0 {
+		d.job.MaxAttempts = s.cfg.MaxAttempts
+	}
+	switch {
+	case d.job.MaxAttempts < 1 || d.job.MaxAttempts > 1000:
+		return fail(fmt.Errorf("MaxAttempts is %d: want 1 to 1000", d.job.MaxAttempts))
+	case d.delay < 0:
+		return fail(fmt.Errorf("delay is %v: want 0 or more", d.delay))
+	case d.delay > 0 && !d.at.IsZero():
+		return fail(errors.New("both Delay and At are given: want one"))
+	}
+	return d, nil
+}
+
+// route fills in where the job is published.
+func (s *Store) route(d *draft) error {
+	j := &d.job
+	if len(j.Exchange) > ackbox.MaxNameLen || len(j.RoutingKey) > ackbox.MaxNameLen || !plain(j.Exchange) || !plain(j.RoutingKey) {
+		return fmt.Errorf("exchange %q, routing key %q: want at most %d bytes of valid UTF-8 each", j.Exchange, j.RoutingKey, ackbox.MaxNameLen)
+	}
+	if d.event {
+		switch {
+		case j.Queue != "":
+			return errors.New("both Queue and Event are given: an event has no work queue here")
+		case j.Exchange == "" && j.RoutingKey == "":
+			return errors.New("Event names neither exchange nor routing key: nothing could receive it")
+		}
+		return nil
+	}
+	if j.Queue == "" {
+		j.Queue = s.cfg.Queues[0]
+	}
+	if !slices.Contains(s.cfg.Queues, j.Queue) {
+		return fmt.Errorf("%w %q: Config.Queues has %q", ErrUnknownQueue, j.Queue, s.cfg.Queues)
+	}
+	if j.Exchange == "" && j.RoutingKey == "" {
+		j.RoutingKey = j.Queue
+	}
+	if j.Exchange == "" && j.RoutingKey != j.Queue {
+		return fmt.Errorf("the default exchange routes %q to the queue of that name, but the job is for queue %q", j.RoutingKey, j.Queue)
+	}
+	j.Mandatory = true
+	return nil
+}
+
+func (s *Store) addContextHeaders(ctx context.Context, d *draft) error {
+	if s.cfg.HeadersFrom != nil {
+		headers := maps.Clone(s.cfg.HeadersFrom(ctx))
+		if headers == nil {
+			headers = make(map[string]string)
+		}
+		maps.Copy(headers, d.job.Headers)
+		d.job.Headers = headers
+	}
+	size := 0
+	for name, value := range d.job.Headers {
+		size += len(name) + len(value)
+		switch {
+		case name == "" || len(name) > ackbox.MaxNameLen || !plain(name):
+			return fmt.Errorf("header name %q: want 1 to %d bytes of valid UTF-8", name, ackbox.MaxNameLen)
+		case strings.HasPrefix(strings.ToLower(name), ackbox.HeaderPrefix):
+			return fmt.Errorf("header %q: names that start with %q are reserved", name, ackbox.HeaderPrefix)
+		case !plain(value):
+			return fmt.Errorf("header %q: its value is not valid UTF-8", name)
+		}
+	}
+	if size > s.cfg.MaxHeaderBytes {
+		return fmt.Errorf("%w: headers are %d bytes, Config.MaxHeaderBytes allows %d", ErrTooLarge, size, s.cfg.MaxHeaderBytes)
+	}
+	return nil
+}
+
+// values are the parameters of one row of the INSERT.
+func (d *draft) values(dia *dialect) ([]any, error) {
+	var headers, at any
+	if len(d.job.Headers) > 0 {
+		encoded, err := json.Marshal(d.job.Headers)
+		if err != nil {
+			return nil, fmt.Errorf("outbox: encode headers: %w", err)
+		}
+		headers = string(encoded)
+	}
+	if !d.at.IsZero() {
+		at = dia.timeParam(d.at)
+	}
+	j := d.job
+	return []any{
+		j.ID, j.Kind, j.Queue, j.Exchange, j.RoutingKey, j.Mandatory,
+		j.Payload, headers, j.MaxAttempts, at, d.delay.Milliseconds(),
+	}, nil
+}
+
+// due reports whether the job can be published as soon as it is committed.
+func (d *draft) due() bool {
+	return d.delay < time.Millisecond && d.at.IsZero()
+}
+
+// plain reports whether PostgreSQL's text can hold s.
+func plain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}
+
+// validID reports whether id is a UUID in canonical form. Ids that come back
+// from a broker are checked by it, too: a foreign message must not be able to
+// fail a statement that serves its neighbours.
+func validID(id string) bool {
+	parsed, err := uuid.Parse(id)
+	return err == nil && parsed.String() == id
+}
+
+// maxErrorBytes bounds each error text that a row keeps.
+const maxErrorBytes = 2000
+
+// errorText makes s fit for a row.
+func errorText(s string) string {
+	if len(s) > maxErrorBytes {
+		s = s[:maxErrorBytes] + "…"
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}

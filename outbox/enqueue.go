@@ -1,0 +1,151 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox"
+)
+
+// Enqueue writes a job into the jobs table through tx, the caller's own
+// transaction: it is published if and only if tx commits, and a rolled back
+// savepoint takes its jobs along. tx must come from a *gorm.DB on which
+// exactly one Store was made.
+//
+// It fails with [ErrNotInTransaction], [ErrNoStore], [ErrUnknownQueue],
+// [ErrTooLarge] or an error that names what is wrong; then nothing is written.
+// A failure of the database itself leaves tx as unusable as any other failed
+// statement does.
+func Enqueue(ctx context.Context, tx *gorm.DB, args ackbox.Args, opts ...Option) error {
+	s, err := storeOf(tx)
+	if err != nil {
+		return err
+	}
+	return s.Enqueue(ctx, tx, args, opts...)
+}
+
+// Item is one job of an [EnqueueAll].
+type Item struct {
+	Args    ackbox.Args
+	Options []Option
+}
+
+// EnqueueAll writes many jobs through tx, like [Enqueue], in few statements.
+// Either all are written or none: the first bad item fails the call before
+// anything is sent to the database.
+func EnqueueAll(ctx context.Context, tx *gorm.DB, items ...Item) error {
+	s, err := storeOf(tx)
+	if err != nil {
+		return err
+	}
+	return s.EnqueueAll(ctx, tx, items...)
+}
+
+// Enqueue is like the package's [Enqueue], for this Store's table.
+func (s *Store) Enqueue(ctx context.Context, tx *gorm.DB, args ackbox.Args, opts ...Option) error {
+	return s.EnqueueAll(ctx, tx, Item{Args: args, Options: opts})
+}
+
+// EnqueueAll is like the package's [EnqueueAll], for this Store's table.
+func (s *Store) EnqueueAll(ctx context.Context, tx *gorm.DB, items ...Item) error {
+	drafts, err := s.drafts(ctx, items)
+	if err != nil {
+		return err
+	}
+	conn, err := transactionOf(tx)
+	switch {
+	case err == nil:
+		return s.insert(ctx, conn, drafts)
+	case errors.Is(err, ErrNotInTransaction) && wantsOwn(drafts):
+		return tx.WithContext(ctx).Transaction(func(own *gorm.DB) error {
+			return s.EnqueueAll(ctx, own, items...)
+		})
+	}
+	return err
+}
+
+// EnqueueTx is like [Store.EnqueueAll] for code that uses database/sql: the
+// jobs are written through tx, which must belong to the same database.
+func (s *Store) EnqueueTx(ctx context.Context, tx *sql.Tx, items ...Item) error {
+	if tx == nil {
+		return fmt.Errorf("%w: the *sql.Tx is nil", ErrNotInTransaction)
+	}
+	drafts, err := s.drafts(ctx, items)
+	if err != nil {
+		return err
+	}
+	return s.insert(ctx, tx, drafts)
+}
+
+func (s *Store) drafts(ctx context.Context, items []Item) ([]*draft, error) {
+	drafts := make([]*draft, len(items))
+	for i, item := range items {
+		d, err := s.draft(ctx, item.Args, item.Options)
+		if err != nil {
+			if len(items) > 1 {
+				err = fmt.Errorf("item %d: %w", i, err)
+			}
+			return nil, err
+		}
+		drafts[i] = d
+	}
+	return drafts, nil
+}
+
+func wantsOwn(drafts []*draft) bool {
+	for _, d := range drafts {
+		if !d.own {
+			return false
+		}
+	}
+	return len(drafts) > 0
+}
+
+// rowsPerInsert keeps a statement's parameters far below PostgreSQL's 65,535.
+const rowsPerInsert = 200
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func (s *Store) insert(ctx context.Context, conn execer, drafts []*draft) error {
+	due := false
+	for len(drafts) > 0 {
+		n := min(len(drafts), rowsPerInsert)
+		var params []any
+		for _, d := range drafts[:n] {
+			values, err := d.values(s.d)
+			if err != nil {
+				return err
+			}
+			params = append(params, values...)
+			due = due || d.due()
+		}
+		query := s.d.bind(s.sql.insertInto + s.sql.insertRow + strings.Repeat(", "+s.sql.insertRow, n-1))
+		if err := s.insertSome(ctx, conn, query, params); err != nil {
+			return err
+		}
+		drafts = drafts[n:]
+	}
+	if due {
+		// The caller has not committed yet. The dispatcher looks now and then
+		// again at growing intervals, so that it finds the row soon after the
+		// commit, for which neither GORM nor database/sql has a hook.
+		s.signal()
+	}
+	return nil
+}
+
+func (s *Store) insertSome(ctx context.Context, conn execer, query string, params []any) error {
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, query, params...); err != nil {
+		return fmt.Errorf("outbox: write jobs to %s: %w", s.sql.table, err)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// schemaVersion is the newest migration in the migrations folder.
+const schemaVersion = 1
+
+// migrateTimeout bounds a whole migration: creating indexes on a filled table
+// takes longer than any other statement of the package.
+const migrateTimeout = 5 * time.Minute
+
+// Migrate brings the jobs table to the version that this build needs. It is
+// idempotent and safe to call from any number of instances at once: they take
+// turns under a transaction-level advisory lock. A table that is up to date is
+// only read, so an application role without the right to create tables may
+// call it, too. A table newer than this build (a rolling deploy) is left alone.
+func (s *Store) Migrate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	version, err := s.version(ctx, s.pool)
+	if err != nil {
+		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
+	}
+	if version >= schemaVersion {
+		return nil
+	}
+	tx, err := s.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("outbox: migrate: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
+	if s.d.schemas {
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "ackbox "+s.sql.table); err != nil {
+			return fmt.Errorf("outbox: wait for another instance's migration: %w", err)
+		}
+	}
+	// Another instance may have finished while this one waited.
+	if version, err = s.version(ctx, tx); err != nil {
+		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
+	}
+	for _, step := range s.migrationsAfter(version) {
+		if _, err := tx.ExecContext(ctx, step); err != nil {
+			return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("outbox: migrate: %w", err)
+	}
+	return nil
+}
+
+// MigrationSQL returns all migrations of the Store's table as plain SQL, for
+// teams that run their own. A table made by it satisfies [Store.Migrate].
+func (s *Store) MigrationSQL() string {
+	return "BEGIN;\n" + strings.Join(s.migrationsAfter(0), "\n") + "\nCOMMIT;\n"
+}
+
+// migrationsAfter returns the SQL texts of every migration above version.
+func (s *Store) migrationsAfter(version int) []string {
+	var steps []string
+	if version == 0 {
+		if s.cfg.Schema != "" {
+			steps = append(steps, `CREATE SCHEMA IF NOT EXISTS "`+s.cfg.Schema+`";`)
+		}
+		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP);`)
+	}
+	names := strings.NewReplacer("{table}", s.sql.table, "{table_name}", s.cfg.Table)
+	for v := version + 1; v <= schemaVersion; v++ {
+		text, err := migrations.ReadFile(fmt.Sprintf("migrations/%s_%d.sql", s.d.name, v))
+		if err != nil {
+			panic(err) // the files are embedded: only a broken build can lack one
+		}
+		steps = append(steps, names.Replace(string(text)),
+			`INSERT INTO `+s.versionTable()+` (version) VALUES (`+strconv.Itoa(v)+`);`)
+	}
+	return steps
+}
+
+func (s *Store) versionTable() string {
+	return strings.TrimSuffix(s.sql.table, `"`) + `_migrations"`
+}
+
+// queryer is what *sql.DB and *sql.Tx have in common here.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// version returns the version of the jobs table, 0 where there is none.
+func (s *Store) version(ctx context.Context, q queryer) (int, error) {
+	var there bool
+	exists := `SELECT to_regclass($1) IS NOT NULL`
+	name := s.versionTable()
+	if !s.d.schemas {
+		exists = `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = ?`
+		name = strings.Trim(name, `"`)
+	}
+	if err := q.QueryRowContext(ctx, exists, name).Scan(&there); err != nil || !there {
+		return 0, err
+	}
+	var version sql.NullInt64
+	err := q.QueryRowContext(ctx, `SELECT max(version) FROM `+s.versionTable()).Scan(&version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return int(version.Int64), err
+}

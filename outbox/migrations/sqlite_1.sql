@@ -1,0 +1,36 @@
+CREATE TABLE {table} (
+	id              text    PRIMARY KEY,
+	kind            text    NOT NULL CHECK (kind <> ''),
+	queue           text    NOT NULL,
+	exchange        text    NOT NULL,
+	routing_key     text    NOT NULL,
+	mandatory       integer NOT NULL,
+	payload         blob    NOT NULL,
+	headers         text,
+	state           text    NOT NULL DEFAULT 'pending',
+	due_at          text    NOT NULL,
+	attempt         integer NOT NULL DEFAULT 1 CHECK (attempt >= 1),
+	max_attempts    integer NOT NULL CHECK (max_attempts >= 1),
+	publish_attempt integer NOT NULL DEFAULT 0,
+	resend          integer NOT NULL DEFAULT 0,
+	created_at      text    NOT NULL,
+	sent_at         text,
+	seen_at         text,
+	finished_at     text,
+	last_error      text,
+	errors          text,
+	CHECK (CASE state
+		WHEN 'pending'   THEN finished_at IS NULL
+		WHEN 'nacked'    THEN finished_at IS NULL
+		WHEN 'sent'      THEN sent_at IS NOT NULL AND seen_at IS NOT NULL AND (finished_at IS NULL) = (queue <> '')
+		WHEN 'done'      THEN sent_at IS NOT NULL AND finished_at IS NOT NULL
+		WHEN 'dead'      THEN finished_at IS NOT NULL
+		WHEN 'cancelled' THEN finished_at IS NOT NULL
+		ELSE 0
+	END)
+);
+CREATE INDEX {table_name}_pending ON {table} (due_at, id) WHERE state = 'pending';
+CREATE INDEX {table_name}_nacked ON {table} (due_at, id) WHERE state = 'nacked';
+CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
+CREATE INDEX {table_name}_finished ON {table} (finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
+CREATE INDEX {table_name}_dead ON {table} (finished_at) WHERE state = 'dead';

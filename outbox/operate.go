@@ -1,0 +1,184 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
+
+// Entry is a job's row as an operator reads it.
+type Entry struct {
+	ackbox.Job
+	State ackbox.State
+	// DueAt is when a pending job may be published, or a nacked one is next
+	// tried.
+	DueAt time.Time
+	// SentAt and FinishedAt are nil as long as that has not happened.
+	SentAt, FinishedAt *time.Time
+	// LastError is the latest reason why something did not work; a job that
+	// came through in the end keeps it.
+	LastError string
+	// Errors are the latest 50 failures, oldest first.
+	Errors []Failure
+}
+
+// Failure is one entry of a job's list of errors.
+type Failure struct {
+	At      time.Time `json:"at"`
+	Attempt int       `json:"attempt"`
+	Error   string    `json:"error"`
+}
+
+// Filter selects rows for [Store.List]. Empty fields select everything.
+type Filter struct {
+	State ackbox.State
+	Queue string
+	Kind  string
+	// Limit bounds the result, 100 unless set; 1 to 10,000.
+	Limit int
+}
+
+// Get returns the row of the job with this id, or [ErrNotFound].
+func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
+	if !validID(id) {
+		return Entry{}, fmt.Errorf("%w: %q is not a UUID", ErrNotFound, id)
+	}
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	entry, err := readEntry(s.pool.QueryRowContext(ctx, s.sql.get, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Entry{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	return entry, err
+}
+
+// List returns the rows that match f, newest first. It is meant for people
+// looking at a few hundred rows; on a large table select by a state other than
+// done.
+func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	if f.Limit < 1 || f.Limit > 10000 {
+		return nil, fmt.Errorf("outbox: Filter.Limit is %d: want 1 to 10000", f.Limit)
+	}
+	if f.State != "" && !f.State.Valid() {
+		return nil, fmt.Errorf("outbox: Filter.State is %q: want one of %q", f.State, ackbox.States())
+	}
+	var where []string
+	var args []any
+	for column, value := range map[string]string{"state": string(f.State), "queue": f.Queue, "kind": f.Kind} {
+		if value != "" {
+			where = append(where, column+" = ?")
+			args = append(args, value)
+		}
+	}
+	query := s.sql.list
+	if len(where) > 0 {
+		query += " WHERE " + strings.Join(where, " AND ")
+	}
+	query += " ORDER BY id DESC LIMIT ?"
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	rows, err := s.pool.QueryContext(ctx, s.d.bind(query), append(args, f.Limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: list jobs: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // its error is rows.Err's
+	var entries []Entry
+	for rows.Next() {
+		entry, err := readEntry(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("outbox: list jobs: %w", err)
+	}
+	return entries, nil
+}
+
+func readEntry(scan func(...any) error) (Entry, error) {
+	var r row
+	fields := append(r.jobFields(), &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure)
+	if err := scan(fields...); err != nil {
+		return Entry{}, fmt.Errorf("outbox: read job: %w", err)
+	}
+	entry := Entry{
+		Job:        r.asJob(),
+		State:      ackbox.State(r.state),
+		DueAt:      r.due.Time,
+		SentAt:     r.sent.pointer(),
+		FinishedAt: r.finished.pointer(),
+		LastError:  r.lastError.String,
+	}
+	if r.failure.Valid {
+		if err := json.Unmarshal([]byte(r.failure.String), &entry.Errors); err != nil {
+			return Entry{}, fmt.Errorf("outbox: read the errors of job %s: %w", entry.ID, err)
+		}
+	}
+	return entry, nil
+}
+
+// Counts returns the number of rows in each state; every state has an entry.
+// It reads the whole table: for a page that people look at, not for a loop.
+func (s *Store) Counts(ctx context.Context) (map[ackbox.State]int, error) {
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	counts := make(map[ackbox.State]int)
+	for _, state := range ackbox.States() {
+		counts[state] = 0
+	}
+	rows, err := s.pool.QueryContext(ctx, s.sql.counts)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: count jobs: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // its error is rows.Err's
+	for rows.Next() {
+		var state ackbox.State
+		var n int
+		if err := rows.Scan(&state, &n); err != nil {
+			return nil, fmt.Errorf("outbox: count jobs: %w", err)
+		}
+		counts[state] = n
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("outbox: count jobs: %w", err)
+	}
+	return counts, nil
+}
+
+// Requeue gives the dead jobs among ids all their tries again and makes them
+// due now; their errors are kept. It returns how many it changed.
+func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
+	n, err := s.operate(ctx, "requeue", s.sql.requeue, ids)
+	if n > 0 {
+		s.signal()
+	}
+	return n, err
+}
+
+// Cancel withdraws the jobs among ids that are pending or nacked; a job that
+// was sent is not stopped. It returns how many it changed.
+func (s *Store) Cancel(ctx context.Context, ids ...string) (int, error) {
+	return s.operate(ctx, "cancel", s.sql.cancel, ids)
+}
+
+func (s *Store) operate(ctx context.Context, what, query string, ids []string) (int, error) {
+	for _, id := range ids {
+		if !validID(id) {
+			return 0, fmt.Errorf("outbox: %s: %q is not a UUID", what, id)
+		}
+	}
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	return s.exec(ctx, what, query, s.d.idList(ids))
+}

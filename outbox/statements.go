@@ -1,0 +1,159 @@
+package outbox
+
+import "strings"
+
+// statements are the SQL texts of one Store, made once: the same text every
+// time is what lets PostgreSQL and its drivers reuse a plan.
+type statements struct {
+	table string
+
+	insertInto, insertRow string
+	claim, sessionBound   string
+	markSent, markDone    string
+	apply                 string
+	complete, giveUp      string
+	current, vouch        string
+	stateOf               string
+	rearm, resend, ages   string
+	frontiers             string
+	purge, purgeDead      string
+	get, list, counts     string
+	requeue, cancel       string
+}
+
+// openStates are the states in which a worker's report about the current try
+// is welcome. Pending and nacked are among them because a copy whose confirm
+// never came may have been delivered all the same.
+const openStates = `('pending', 'nacked', 'sent')`
+
+// The row's columns as claim reads them.
+const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
+	attempt, max_attempts, resend, publish_attempt, created_at`
+
+const entryColumns = jobColumns + `, state, due_at, sent_at, finished_at, last_error, errors`
+
+func newStatements(d *dialect, cfg Config) statements {
+	table := qualified(cfg)
+	tokens := strings.NewReplacer(append([]string{"{table}", table, "{open}", openStates}, d.tokens...)...)
+	text := func(query string) string { return d.bind(tokens.Replace(query)) }
+
+	s := statements{table: table}
+
+	// Enqueue. The rows' placeholders are appended and bound per call.
+	s.insertInto = tokens.Replace(`INSERT INTO {table} (id, kind, queue, exchange, routing_key, mandatory,
+	payload, headers, max_attempts, due_at, created_at) VALUES `)
+	s.insertRow = tokens.Replace(`({id ?}, ?, ?, ?, ?, ?, ?, {json ?}, ?, coalesce({time ?}, {after ?}), {now})`)
+
+	// Relay. The ORDER BY is the partial index's columns in their order, so
+	// the claim reads its batch from the index's front whatever is behind it.
+	s.claim = text(`SELECT ` + jobColumns + ` FROM {table}
+WHERE state = 'pending' AND due_at <= {start}
+ORDER BY due_at, id LIMIT ? {lock}`)
+	// A publish-only message ends at sent, so it is finished with it.
+	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
+	finished_at = CASE WHEN queue = '' THEN {now} END
+WHERE id {in ids} AND state = 'pending'`)
+
+	// Finish. Rows of a batch that is still on the wire are locked by its
+	// dispatcher; they are skipped, not waited for. Locking in id order keeps
+	// two flushes from deadlocking.
+	s.markDone = text(`WITH locked AS (
+	SELECT t.id FROM {table} AS t JOIN {pairs} ON r.id = t.id AND r.attempt = t.attempt
+	WHERE t.state IN {open} ORDER BY t.id {lock t}
+)
+UPDATE {table} AS t SET state = 'done', sent_at = coalesce(t.sent_at, {now}), finished_at = {now}
+FROM locked AS l WHERE t.id = l.id RETURNING t.{id}`)
+	s.apply = text(`WITH locked AS (
+	SELECT t.id, r.target, r.after_ms, r.charge, r.error
+	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt
+	WHERE t.state = 'pending' OR t.state IN {open} AND r.target IN ('pending', 'done', 'dead')
+	ORDER BY t.id {lock t}
+)
+UPDATE {table} AS t SET
+	state = l.target,
+	attempt = CASE WHEN l.charge THEN t.attempt + 1 ELSE t.attempt END,
+	resend = CASE WHEN l.target <> 'pending' THEN t.resend WHEN l.charge THEN 0 ELSE t.resend + 1 END,
+	publish_attempt = CASE WHEN l.target = 'nacked' THEN t.publish_attempt + 1 WHEN l.charge THEN 0 ELSE t.publish_attempt END,
+	due_at = CASE WHEN l.target IN ('pending', 'nacked') AND l.after_ms > 0 THEN {after l.after_ms} ELSE t.due_at END,
+	sent_at = CASE WHEN l.target = 'done' THEN coalesce(t.sent_at, {now}) ELSE t.sent_at END,
+	finished_at = CASE WHEN l.target IN ('done', 'dead') THEN {now} END,
+	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
+	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
+FROM locked AS l WHERE t.id = l.id RETURNING t.{id}`)
+
+	// Complete, in the handler's transaction: this one waits for its row.
+	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}
+WHERE id = {id ?} AND attempt = ? AND state IN {open}`)
+	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, errors = {append ?}, last_error = ?
+WHERE id = {id ?} AND attempt = ? AND state IN {open}`)
+
+	// Current and Vouch.
+	s.current = text(`SELECT count(*) FROM {table}
+WHERE id = {id ?} AND attempt = ? AND resend = ? AND state IN {open}`)
+	s.vouch = text(`UPDATE {table} SET seen_at = {now} WHERE id IN (
+	SELECT id FROM {table} WHERE id {in ids} AND state = 'sent' AND finished_at IS NULL ORDER BY id {lock}
+)`)
+	s.stateOf = text(`SELECT {id}, attempt, state FROM {table} WHERE id {in ids}`)
+
+	// Sweeps: bounded, idempotent, safe to run from every instance.
+	s.rearm = text(`UPDATE {table} SET state = 'pending' WHERE id IN (
+	SELECT id FROM {table} WHERE state = 'nacked' AND due_at <= {start} ORDER BY due_at, id LIMIT ? {lock}
+)`)
+	s.resend = text(`UPDATE {table} SET state = 'pending', resend = resend + 1, due_at = {now} WHERE id IN (
+	SELECT id FROM {table}
+	WHERE state = 'sent' AND finished_at IS NULL AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}
+	ORDER BY queue, seen_at LIMIT ? {lock}
+)`)
+	s.ages = text(agesOf(d))
+	s.frontiers = text(`SELECT queue, max(sent_at) FROM (
+	SELECT queue, sent_at, state FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead'
+	ORDER BY finished_at DESC LIMIT 2000
+) AS recent WHERE state = 'done' GROUP BY queue`)
+	s.purge = text(`DELETE FROM {table} WHERE id IN (
+	SELECT id FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead' AND finished_at < {before ?}
+	ORDER BY finished_at LIMIT ? {lock delete}
+)`)
+	s.purgeDead = text(`DELETE FROM {table} WHERE id IN (
+	SELECT id FROM {table} WHERE state = 'dead' AND finished_at < {before ?}
+	ORDER BY finished_at LIMIT ? {lock delete}
+)`)
+
+	// Operators.
+	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
+	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table}`)
+	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
+	s.requeue = text(`UPDATE {table} SET state = 'pending', attempt = 1, publish_attempt = 0, resend = resend + 1,
+	due_at = {now}, finished_at = NULL
+WHERE id {in ids} AND state = 'dead'`)
+	s.cancel = text(`UPDATE {table} SET state = 'cancelled', finished_at = {now}
+WHERE id {in ids} AND state IN ('pending', 'nacked')`)
+
+	s.sessionBound = `SELECT set_config('idle_in_transaction_session_timeout', $1, true)`
+	return s
+}
+
+// agesOf lists each queue that has unfinished sent jobs with the oldest. On
+// PostgreSQL it hops from queue to queue along the index, so that its cost is
+// the number of queues and not of jobs.
+func agesOf(d *dialect) string {
+	if !d.numbered {
+		return `SELECT queue, min(seen_at), {now} FROM {table}
+WHERE state = 'sent' AND finished_at IS NULL GROUP BY queue`
+	}
+	return `WITH RECURSIVE hop AS (
+	(SELECT queue, seen_at FROM {table} WHERE state = 'sent' AND finished_at IS NULL ORDER BY queue, seen_at LIMIT 1)
+	UNION ALL
+	SELECT next.queue, next.seen_at FROM hop CROSS JOIN LATERAL (
+		SELECT queue, seen_at FROM {table}
+		WHERE state = 'sent' AND finished_at IS NULL AND queue > hop.queue ORDER BY queue, seen_at LIMIT 1
+	) AS next
+)
+SELECT queue, seen_at, {now} FROM hop`
+}
+
+func qualified(cfg Config) string {
+	if cfg.Schema == "" {
+		return `"` + cfg.Table + `"`
+	}
+	return `"` + cfg.Schema + `"."` + cfg.Table + `"`
+}

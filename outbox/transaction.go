@@ -1,0 +1,86 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"gorm.io/gorm"
+)
+
+// transactionOf returns the connection that tx's transaction runs on, or
+// [ErrNotInTransaction].
+func transactionOf(tx *gorm.DB) (gorm.ConnPool, error) {
+	switch {
+	case tx == nil:
+		return nil, fmt.Errorf("%w: it is nil", ErrNotInTransaction)
+	case tx.Error != nil:
+		return nil, fmt.Errorf("outbox: the transaction has failed already: %w", tx.Error)
+	case tx.Statement == nil:
+		return nil, ErrNotInTransaction
+	}
+	// What can commit is a transaction: *sql.Tx, or GORM's wrapper around it
+	// when PrepareStmt is on. The wrapper would keep a prepared statement for
+	// every number of rows, so the *sql.Tx inside is used.
+	switch conn := tx.Statement.ConnPool.(type) {
+	case *gorm.PreparedStmtTX:
+		if conn == nil || conn.Tx == nil {
+			return nil, ErrNotInTransaction
+		}
+		return conn.Tx, nil
+	case *sql.Tx:
+		if conn == nil {
+			return nil, ErrNotInTransaction
+		}
+		return conn, nil
+	case gorm.TxCommitter:
+		return tx.Statement.ConnPool, nil
+	}
+	return nil, ErrNotInTransaction
+}
+
+// Transaction runs fn in a transaction of db, like db.Transaction, and wakes
+// the dispatcher of this process as soon as it has committed. It is an
+// optimisation only: with db.Transaction the dispatcher finds the jobs a few
+// milliseconds later.
+func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	if err := s.gorm.WithContext(ctx).Transaction(fn); err != nil {
+		return err
+	}
+	s.signal()
+	return nil
+}
+
+// Complete finishes the job whose handler ctx is in, as part of tx: the job is
+// done (dead, when called from FailAction) if and only if tx commits. Whatever
+// else tx does therefore happens once, however often the job is delivered.
+//
+// It returns [ackbox.ErrSuperseded] if the job is finished already or was taken
+// over by a later try: return that error from the transaction, so that it rolls
+// back, and from the handler; the worker then drops the delivery without
+// charging a try. It waits for the row if the dispatcher has it locked, for at
+// most Config.StatementTimeout or until ctx ends.
+func Complete(ctx context.Context, tx *gorm.DB) error {
+	s, err := storeOf(tx)
+	if err != nil {
+		return err
+	}
+	return s.Complete(ctx, tx)
+}
+
+// Complete is like the package's [Complete], for this Store's table.
+func (s *Store) Complete(ctx context.Context, tx *gorm.DB) error {
+	conn, err := transactionOf(tx)
+	if err != nil {
+		return err
+	}
+	return s.finishIn(ctx, conn)
+}
+
+// CompleteTx is like [Store.Complete] for code that uses database/sql.
+func (s *Store) CompleteTx(ctx context.Context, tx *sql.Tx) error {
+	if tx == nil {
+		return fmt.Errorf("%w: the *sql.Tx is nil", ErrNotInTransaction)
+	}
+	return s.finishIn(ctx, tx)
+}

@@ -1,0 +1,128 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ackbox/ackbox"
+)
+
+// run is what lives as long as one call of [Worker.Run].
+type run struct {
+	*Worker
+	outcomes *outcomes
+	slots    *semaphore.Weighted // of the process
+	kick     chan struct{}       // asks for vouching now
+	told     sync.Map            // kinds whose lack of a handler is logged
+}
+
+// consume keeps a subscription to q until intake ends, and returns when every
+// delivery of it is settled. Handlers run under work, which ends only when the
+// grace period is over.
+func (r *run) consume(intake, work context.Context, q Queue) error {
+	// Everything the broker hands out is taken in at once, so that the worker
+	// can vouch for it; prefetch bounds how much that is.
+	waiting := make(chan *inHand, q.Prefetch)
+	var jobs errgroup.Group
+	jobs.SetLimit(q.Concurrency + 1) // and the one that feeds the others
+	jobs.Go(func() error {
+		r.feed(intake, work, q, waiting, &jobs)
+		return nil
+	})
+	err := r.subscribe(intake, q, waiting)
+	close(waiting)
+	return errors.Join(err, jobs.Wait())
+}
+
+// subscribe consumes, again and again, until ctx ends.
+func (r *run) subscribe(ctx context.Context, q Queue, waiting chan<- *inHand) error {
+	pause := minPause
+	for {
+		began := time.Now()
+		err := r.broker.Consume(ctx, q.Name, q.Prefetch, func(d ackbox.Delivery) { r.takeIn(ctx, d, waiting) })
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ackbox.ErrClosed):
+			return fmt.Errorf("worker: consume queue %s: %w", q.Name, err)
+		}
+		if time.Since(began) > maxPause {
+			pause = minPause
+		}
+		r.cfg.Logger.Warn("worker: the subscription ended; subscribing again", "queue", q.Name, "error", err, "in", pause)
+		if !sleep(ctx, jitter(pause)) {
+			return nil
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// takeIn registers a delivery and queues it for a slot. It never waits long:
+// waiting has room for all that the broker may hand out.
+func (r *run) takeIn(ctx context.Context, d ackbox.Delivery, waiting chan<- *inHand) {
+	h := r.held.take(d)
+	if h == nil {
+		return // joined to the copy in hand
+	}
+	if !d.First() {
+		r.vouchNow() // it may have been without a holder for long
+	}
+	select {
+	case waiting <- h:
+	case <-ctx.Done():
+		h.requeue()
+	}
+}
+
+// feed starts each waiting delivery as soon as there is a slot in its queue
+// and in the process, and gives back those that find none before intake ends.
+func (r *run) feed(intake, work context.Context, q Queue, waiting <-chan *inHand, jobs *errgroup.Group) {
+	queueSlots := semaphore.NewWeighted(int64(q.Concurrency))
+	for h := range waiting {
+		if queueSlots.Acquire(intake, 1) != nil {
+			h.requeue()
+			continue
+		}
+		if r.slots.Acquire(intake, 1) != nil {
+			queueSlots.Release(1)
+			h.requeue()
+			continue
+		}
+		jobs.Go(func() error {
+			defer queueSlots.Release(1)
+			defer r.slots.Release(1)
+			r.handle(intake, work, h)
+			return nil
+		})
+	}
+}
+
+// Pauses between attempts while database or broker keep failing.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 5 * time.Second
+)
+
+// sleep waits for d and reports false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// jitter spreads d by ±20%.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // spreading load needs no secrecy
+}

@@ -1,0 +1,158 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ackbox/ackbox/handler"
+)
+
+// Worker hands the jobs of its queues to their handlers.
+type Worker struct {
+	ledger  Ledger
+	broker  Broker
+	cfg     Config
+	entries map[string]handler.Entry
+	running atomic.Bool
+	held    *held
+	count   counters
+}
+
+// ErrHandlersStuck is returned by Run when handlers did not return although
+// their contexts had ended and the time to wait for them was over. Their
+// goroutines are still running.
+var ErrHandlersStuck = errors.New("worker: handlers did not return")
+
+// errStopping is the cause of a handler's context that was cancelled because
+// the grace period is over.
+var errStopping = errors.New("worker: stopping, the grace period is over")
+
+// afterGrace is how long Run waits for handlers, and for outcomes to be
+// recorded, once the grace period is over and contexts are cancelled.
+const afterGrace = 5 * time.Second
+
+// New returns a Worker for the kinds that are registered in reg by now. It
+// does no I/O and starts nothing. It fails on a nil ledger, broker or registry,
+// on every mistake made in registering, on an empty registry, and on every bad
+// field of cfg, by name.
+func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Worker, error) {
+	switch {
+	case ledger == nil:
+		return nil, errors.New("worker: the ledger is nil: pass an *outbox.Store")
+	case broker == nil:
+		return nil, errors.New("worker: the broker is nil: pass a *rabbitmq.Broker or *memory.Broker")
+	case reg == nil:
+		return nil, errors.New("worker: the registry is nil: pass handler.NewRegistry() with handlers in it")
+	}
+	if err := reg.Err(); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	w := &Worker{ledger: ledger, broker: broker, cfg: cfg, held: newHeld(), entries: make(map[string]handler.Entry)}
+	for _, kind := range reg.Kinds() {
+		entry, _ := reg.Lookup(kind)
+		if entry.Timeout == 0 {
+			entry.Timeout = cfg.JobTimeout
+		}
+		if entry.Backoff == nil {
+			entry.Backoff = cfg.Backoff
+		}
+		w.entries[kind] = entry
+	}
+	if len(w.entries) == 0 {
+		return nil, errors.New("worker: the registry has no handlers: register them before worker.New")
+	}
+	return w, nil
+}
+
+// Run consumes until ctx ends. Then it takes in nothing more, gives back what
+// has not started, and waits for the jobs in hand: Config.Grace as they are, up
+// to 5 s more with their contexts cancelled. What is unfinished then goes back
+// to its queue uncharged. It returns nil, or [ErrHandlersStuck] naming the jobs
+// whose handlers still run. Failures of database or broker do not end it. It
+// returns an error at once if the Worker runs already, and ends with
+// ackbox.ErrClosed if the broker's owner closed it.
+func (w *Worker) Run(ctx context.Context) error {
+	if !w.running.CompareAndSwap(false, true) {
+		return errors.New("worker: Run was called while it runs already")
+	}
+	defer w.running.Store(false)
+
+	// intake ends when it is time to stop, work when the grace is over.
+	intake, stopIntake := context.WithCancelCause(ctx)
+	defer stopIntake(nil)
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopWork(nil)
+	// service ends when nothing is left to record or to vouch for.
+	service, stopService := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopService()
+
+	r := &run{
+		Worker:   w,
+		outcomes: newOutcomes(w),
+		slots:    semaphore.NewWeighted(int64(w.cfg.Concurrency)),
+		kick:     make(chan struct{}, 1),
+	}
+	var services errgroup.Group
+	services.Go(func() error { r.outcomes.run(service); return nil })
+	services.Go(func() error { r.watch(service); return nil })
+
+	queues, failed := errgroup.WithContext(intake)
+	for _, q := range w.cfg.Queues {
+		queues.Go(func() error { return r.consume(failed, work, q) })
+	}
+	finished := make(chan error, 1)
+	go func() { finished <- queues.Wait() }() // ends with the queues; see wait
+
+	err := r.wait(failed, finished, stopWork)
+	stopService()
+	return errors.Join(err, services.Wait())
+}
+
+// wait returns when every queue has stopped, or cannot be stopped.
+func (r *run) wait(intake context.Context, finished <-chan error, stopWork context.CancelCauseFunc) error {
+	select {
+	case err := <-finished:
+		return err
+	case <-intake.Done():
+	}
+	grace := time.NewTimer(r.cfg.Grace)
+	defer grace.Stop()
+	select {
+	case err := <-finished:
+		return err
+	case <-grace.C:
+	}
+	stopWork(errStopping)
+	last := time.NewTimer(afterGrace)
+	defer last.Stop()
+	select {
+	case err := <-finished:
+		return err
+	case <-last.C:
+	}
+	// Give back what is left, so that other workers have it at once.
+	var stuck []string
+	for _, h := range r.held.snapshot() {
+		if h.running() {
+			stuck = append(stuck, h.Kind+" "+h.ID)
+		}
+		h.requeue()
+	}
+	last.Reset(afterGrace)
+	select {
+	case err := <-finished:
+		return err
+	case <-last.C:
+		return fmt.Errorf("%w: %q", ErrHandlersStuck, stuck)
+	}
+}
