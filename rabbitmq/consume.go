@@ -1,0 +1,264 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ackbox/ackbox"
+)
+
+const consumerTag = "ackbox"
+
+// Consume hands the messages of one queue of the topology to handle, with
+// manual acknowledgement and at most prefetch (1 to 65535) of them unsettled.
+// It connects if need be, waiting with backoff until ctx ends. handle is called
+// for one message at a time, from one goroutine, and may block; it must settle
+// the Receipt, then or later, from any goroutine.
+//
+// When ctx ends, intake stops: messages that were not handed out go back to the
+// queue at once, Consume waits until every Receipt that was handed out is
+// settled, and returns nil. It sets no deadline for that; [Broker.Close] ends
+// the wait.
+//
+// When the channel or connection dies or the broker cancels the consumer (the
+// queue was deleted), Consume returns an error as soon as handle returns;
+// outstanding Receipts fail, and the broker delivers their messages again. Call
+// Consume again after a pause. After Close the error is [ackbox.ErrClosed].
+func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error {
+	if _, err := b.queue(queue); err != nil {
+		return err
+	}
+	if prefetch < 1 || prefetch > 65535 {
+		return fmt.Errorf("rabbitmq: consume %s: prefetch is %d: want 1 to 65535", queue, prefetch)
+	}
+	s, err := b.subscribe(ctx, queue, prefetch)
+	switch {
+	case err == nil:
+	case errors.Is(err, ackbox.ErrClosed):
+		return fmt.Errorf("rabbitmq: consume %s: %w", queue, err)
+	case ctx.Err() != nil:
+		return nil // asked to stop before there was anything in hand
+	default:
+		return fmt.Errorf("rabbitmq: consume %s: %w", queue, err)
+	}
+	err = s.run(ctx, handle)
+	s.end()
+	if err != nil {
+		select {
+		case <-b.closing:
+			err = ackbox.ErrClosed
+		default:
+		}
+		return fmt.Errorf("rabbitmq: consume %s: %w", queue, err)
+	}
+	return nil
+}
+
+// subscription is one consumer on a channel of its own.
+type subscription struct {
+	b          *Broker
+	g          *generation
+	ch         *amqp.Channel
+	queue      string
+	deliveries <-chan amqp.Delivery
+	closed     chan *amqp.Error // holds why the channel died
+	cancelled  chan string      // holds our tag if the broker cancels
+	pending    atomic.Int64     // handed out and not settled
+	progress   chan struct{}    // has an element when pending may have become 0
+}
+
+func (b *Broker) subscribe(ctx context.Context, queue string, prefetch int) (*subscription, error) {
+	g, err := b.consume.get(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	starting, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
+	defer cancel()
+	s, err := b.subscribeOn(starting, g, queue, prefetch)
+	if code(err) == amqp.NotFound && !b.cfg.Passive {
+		// Deleted since this connection declared it.
+		if err := b.declareTopology(starting, g); err != nil {
+			return nil, err
+		}
+		s, err = b.subscribeOn(starting, g, queue, prefetch)
+	}
+	return s, err
+}
+
+func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, prefetch int) (*subscription, error) {
+	defer g.guard(ctx)()
+	ch, err := g.conn.Channel()
+	if err != nil {
+		return nil, g.failed(ctx, "open channel", err)
+	}
+	s := &subscription{
+		b: b, g: g, ch: ch, queue: queue,
+		closed:    ch.NotifyClose(make(chan *amqp.Error, 1)),
+		cancelled: ch.NotifyCancel(make(chan string, 1)),
+		progress:  make(chan struct{}, 1),
+	}
+	if err := ch.Qos(prefetch, 0, false); err != nil {
+		s.end()
+		return nil, g.failed(ctx, "set prefetch", err)
+	}
+	s.deliveries, err = ch.Consume(queue, consumerTag, false, false, false, false, nil)
+	if err != nil {
+		s.end()
+		return nil, g.failed(ctx, "start consumer", err)
+	}
+	return s, nil
+}
+
+// run moves deliveries to handle until ctx ends (nil) or the subscription does
+// (an error). It returns when handle does.
+func (s *subscription) run(ctx context.Context, handle func(ackbox.Delivery)) error {
+	// handle has a goroutine of its own, so that one that blocks delays neither
+	// the end of intake nor the news of a dead channel.
+	hand := make(chan ackbox.Delivery)
+	handled := make(chan struct{})
+	go func() {
+		defer close(handled)
+		for d := range hand {
+			handle(d)
+		}
+	}()
+	err := s.pump(ctx, hand)
+	close(hand)
+	if err == nil {
+		err = s.stop(ctx)
+	}
+	<-handled
+	if err == nil {
+		err = s.awaitSettled()
+	}
+	return err
+}
+
+// pump offers one delivery at a time until ctx ends or the subscription dies.
+// One that was not taken stays for the broker to deliver again: upon a dead
+// channel by itself, upon the end of ctx it is given back here.
+func (s *subscription) pump(ctx context.Context, hand chan<- ackbox.Delivery) error {
+	for {
+		var d amqp.Delivery
+		select {
+		case next, ok := <-s.deliveries:
+			if !ok {
+				return s.cause()
+			}
+			d = next
+		case <-s.cancelled:
+			return s.cancelledByBroker()
+		case <-ctx.Done():
+			return nil
+		}
+		select {
+		case <-ctx.Done(): // takes precedence over a handler that is free, too
+			return s.giveBack(d)
+		default:
+		}
+		// Counted before it is handed out: handle may settle it at once.
+		s.pending.Add(1)
+		select {
+		case hand <- s.delivery(d):
+			continue
+		case <-ctx.Done():
+			s.pending.Add(-1)
+			return s.giveBack(d)
+		case err := <-s.closed:
+			return closedBy(err)
+		case <-s.cancelled:
+			return s.cancelledByBroker()
+		}
+	}
+}
+
+func (s *subscription) delivery(d amqp.Delivery) ackbox.Delivery {
+	return ackbox.Delivery{
+		Job:         jobFrom(s.queue, &d),
+		Redelivered: d.Redelivered,
+		Returns:     count(d.Headers["x-delivery-count"]),
+		Receipt:     &receipt{sub: s, original: d},
+	}
+}
+
+func (s *subscription) giveBack(d amqp.Delivery) error {
+	if err := d.Nack(false, true); err != nil {
+		return fmt.Errorf("give back: %w", err)
+	}
+	return nil
+}
+
+// stop cancels the consumer and gives back what the client has buffered.
+func (s *subscription) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.b.cfg.DialTimeout)
+	defer cancel()
+	defer s.g.guard(ctx)()
+	if err := s.ch.Cancel(consumerTag, false); err != nil {
+		return s.g.failed(ctx, "cancel consumer", err)
+	}
+	for d := range s.deliveries { // closed by the client after the last one
+		if err := s.giveBack(d); err != nil {
+			return err
+		}
+	}
+	if s.ch.IsClosed() {
+		return s.cause()
+	}
+	return nil
+}
+
+// awaitSettled waits for the receipts that are still out.
+func (s *subscription) awaitSettled() error {
+	for s.pending.Load() > 0 {
+		select {
+		case <-s.progress:
+		case err := <-s.closed:
+			return closedBy(err)
+		}
+	}
+	return nil
+}
+
+// settled is called by a receipt once it is settled.
+func (s *subscription) settled() {
+	if s.pending.Add(-1) == 0 {
+		select {
+		case s.progress <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// cause says why the deliveries ended without being asked to.
+func (s *subscription) cause() error {
+	select {
+	case <-s.cancelled:
+		return s.cancelledByBroker()
+	default:
+	}
+	return closedBy(<-s.closed)
+}
+
+func (s *subscription) cancelledByBroker() error {
+	return fmt.Errorf("the broker cancelled the consumer: queue %s was deleted or has moved", s.queue)
+}
+
+func closedBy(err *amqp.Error) error {
+	if err == nil {
+		return fmt.Errorf("channel closed: %w", amqp.ErrClosed)
+	}
+	return fmt.Errorf("channel closed: %w", err)
+}
+
+// end closes the channel: whatever is unsettled goes back to its queue. It
+// does not wait longer than a guarded call may.
+func (s *subscription) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.b.cfg.DialTimeout)
+	defer cancel()
+	defer s.g.guard(ctx)()
+	_ = s.ch.Close() // a channel that cannot be closed is as good as closed
+}

@@ -1,0 +1,99 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ackbox/ackbox"
+)
+
+// deadSuffix ends the name of the queue that keeps what was given up.
+const deadSuffix = ".dead"
+
+// Bury puts a copy of d, a message that no ledger row stands behind and that
+// was given up, into the durable queue "<queue>.dead", with cause (at most 1024
+// bytes of it) in the header [ackbox.HeaderError]. nil means confirmed and
+// routed: acknowledge d now. Errors and what is copied: as in [Broker.Retry].
+// Messages stay there until [Broker.RequeueDead] or an operator takes them.
+func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) error {
+	q, err := b.queue(d.Queue)
+	if err != nil {
+		return err
+	}
+	msg := copyOf(&d)
+	msg.Headers[ackbox.HeaderError] = truncate(cause)
+	if err := b.deposit(ctx, q.Name+deadSuffix, deadArgs(q), msg); err != nil {
+		return fmt.Errorf("rabbitmq: bury: %w", err)
+	}
+	return nil
+}
+
+func deadArgs(q ackbox.Queue) amqp.Table {
+	return amqp.Table{amqp.QueueTypeArg: string(q.Type)}
+}
+
+// RequeueDead moves at most limit messages from "<queue>.dead" back to the work
+// queue, oldest first, with their attempt reset to 1, and reports how many. A
+// message leaves the dead queue only after its copy is confirmed and routed, so
+// an interruption can duplicate one but lose none. No dead queue means that
+// nothing was ever buried: 0 and no error. ctx bounds the whole; each message
+// is bounded by Config.ConfirmTimeout.
+func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int, error) {
+	q, err := b.queue(queue)
+	if err != nil {
+		return 0, err
+	}
+	if limit < 0 {
+		return 0, fmt.Errorf("rabbitmq: requeue dead: limit is %d: want 0 or more", limit)
+	}
+	g, err := b.consume.get(ctx, true)
+	if err != nil {
+		return 0, fmt.Errorf("rabbitmq: requeue dead: %w", err)
+	}
+	moved := 0
+	// A message that could not be moved goes back by the closing of the channel.
+	err = g.withChannel(ctx, func(ch *amqp.Channel) error {
+		for moved < limit && ctx.Err() == nil {
+			d, ok, err := ch.Get(q.Name+deadSuffix, false)
+			if err != nil {
+				return g.failed(ctx, "get", err)
+			}
+			if !ok {
+				return nil
+			}
+			if err := b.revive(ctx, q.Name, d); err != nil {
+				return err
+			}
+			moved++ // whether the ack arrives or not, it is in the work queue
+			if err := d.Ack(false); err != nil {
+				return g.failed(ctx, "ack", err)
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil && code(err) != amqp.NotFound {
+		return moved, fmt.Errorf("rabbitmq: requeue dead: %w", err)
+	}
+	return moved, nil
+}
+
+// revive publishes a copy of a buried message to its work queue.
+func (b *Broker) revive(ctx context.Context, queue string, d amqp.Delivery) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, errNoConfirm)
+	defer cancel()
+	g, err := b.publish.get(ctx, true)
+	if err != nil {
+		return err
+	}
+	job := jobFrom(queue, &d)
+	job.Attempt = 1
+	msg := copyOf(&ackbox.Delivery{Job: job, Receipt: &receipt{original: d}})
+	delete(msg.Headers, ackbox.HeaderError)
+	o := b.publishOne(ctx, g, outgoing{key: queue, mandatory: true, message: msg})
+	if o.Status != ackbox.Acked {
+		return fmt.Errorf("queue %s: %s: %s", queue, o.Status, o.Reason)
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package rabbitmq
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ackbox/ackbox"
+)
+
+const (
+	maxShortString = 255 // AMQP's limit for names, among them header names
+	// headerRoom is what a message's properties need in the frame beside its
+	// header table, at most.
+	headerRoom = 4096
+	// maxCause bounds the error text that travels with a buried message.
+	maxCause = 1024
+)
+
+// jobMessage is job as it goes over the wire. A publish-only message carries
+// nothing but the caller's headers.
+func jobMessage(job *ackbox.Job) outgoing {
+	headers := make(amqp.Table, len(job.Headers)+4)
+	for name, value := range job.Headers {
+		headers[name] = value
+	}
+	if job.Ledger {
+		headers[ackbox.HeaderLedger] = true
+		headers[ackbox.HeaderAttempt] = int64(job.Attempt)
+		headers[ackbox.HeaderMaxAttempts] = int64(job.MaxAttempts)
+		headers[ackbox.HeaderResend] = int64(job.Resend)
+	}
+	return outgoing{
+		exchange:  job.Exchange,
+		key:       job.RoutingKey,
+		mandatory: job.Mandatory,
+		message: amqp.Publishing{
+			Headers:      headers,
+			ContentType:  "application/json",
+			DeliveryMode: amqp.Persistent,
+			MessageId:    job.ID,
+			Type:         job.Kind,
+			Timestamp:    job.CreatedAt,
+			Body:         job.Payload,
+		},
+	}
+}
+
+// refuse says why job must not be put on the wire, or nothing. What it catches
+// would not be answered with an error for one message: a string or a table
+// that does not fit its place ends the whole connection.
+func (b *Broker) refuse(g *generation, job *ackbox.Job) string {
+	if len(job.Payload) > b.cfg.MaxMessageBytes {
+		return fmt.Sprintf("the payload has %d bytes, more than Config.MaxMessageBytes (%d)", len(job.Payload), b.cfg.MaxMessageBytes)
+	}
+	for _, s := range [...]struct{ what, value string }{
+		{"exchange", job.Exchange}, {"routing key", job.RoutingKey}, {"ID", job.ID}, {"kind", job.Kind},
+	} {
+		if len(s.value) > maxShortString {
+			return fmt.Sprintf("the %s has %d bytes: AMQP allows %d", s.what, len(s.value), maxShortString)
+		}
+	}
+	size := 0
+	for name, value := range job.Headers {
+		if len(name) > maxShortString {
+			return fmt.Sprintf("the name of a header has %d bytes: AMQP allows %d", len(name), maxShortString)
+		}
+		size += len(name) + len(value) + 6 // length and type octets
+	}
+	if limit := g.headerLimit(); size > limit {
+		return fmt.Sprintf("the headers have %d bytes: the connection's frames hold %d", size, limit)
+	}
+	return ""
+}
+
+// headerLimit is how large a header table may be: it travels in one frame.
+func (g *generation) headerLimit() int {
+	if g.conn.Config.FrameSize <= 0 {
+		return math.MaxInt
+	}
+	return g.conn.Config.FrameSize - headerRoom
+}
+
+// tableSize is the encoded size of a header table, or a bit more.
+func tableSize(v any) int {
+	const overhead = 5 // a type octet and the longest length
+	switch v := v.(type) {
+	case string:
+		return overhead + len(v)
+	case []byte:
+		return overhead + len(v)
+	case amqp.Table:
+		size := overhead
+		for name, value := range v {
+			size += 1 + len(name) + tableSize(value)
+		}
+		return size
+	case []any:
+		size := overhead
+		for _, value := range v {
+			size += tableSize(value)
+		}
+		return size
+	}
+	return overhead + 8
+}
+
+// jobFrom reads a delivery from queue. Nothing in a foreign message is
+// trusted: a value of the wrong type counts as absent.
+func jobFrom(queue string, d *amqp.Delivery) ackbox.Job {
+	job := ackbox.Job{
+		ID:         d.MessageId,
+		Kind:       d.Type,
+		Queue:      queue,
+		Exchange:   d.Exchange,
+		RoutingKey: d.RoutingKey,
+		Mandatory:  true,
+		Payload:    d.Body,
+		Headers:    make(map[string]string, len(d.Headers)),
+		Attempt:    max(1, count(d.Headers[ackbox.HeaderAttempt])),
+		CreatedAt:  d.Timestamp,
+	}
+	if ledger, ok := d.Headers[ackbox.HeaderLedger].(bool); ok && ledger {
+		job.Ledger = true
+		job.MaxAttempts = count(d.Headers[ackbox.HeaderMaxAttempts])
+		job.Resend = count(d.Headers[ackbox.HeaderResend])
+	}
+	for name, value := range d.Headers {
+		if strings.HasPrefix(name, ackbox.HeaderPrefix) || bookkeeping(name) {
+			continue
+		}
+		switch v := value.(type) {
+		case string:
+			job.Headers[name] = v
+		case time.Time:
+			job.Headers[name] = v.UTC().Format(time.RFC3339)
+		default:
+			job.Headers[name] = fmt.Sprint(v)
+		}
+	}
+	return job
+}
+
+// count reads a number that cannot be negative; anything else is 0.
+func count(v any) int {
+	var n int64
+	switch v := v.(type) {
+	case byte:
+		n = int64(v)
+	case int8:
+		n = int64(v)
+	case int16:
+		n = int64(v)
+	case uint16:
+		n = int64(v)
+	case int32:
+		n = int64(v)
+	case uint32:
+		n = int64(v)
+	case int64:
+		n = v
+	}
+	return int(min(max(n, 0), math.MaxInt32))
+}
+
+// bookkeeping reports that a header tells of a message's way through the
+// broker, not of the message. It would mislead on a copy: a quorum queue's
+// delivery count of the original, or an x-death that makes the broker see a
+// cycle and drop the copy.
+func bookkeeping(name string) bool {
+	switch name {
+	case "x-delivery-count", "x-acquired-count", "x-death",
+		"x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+		"x-last-death-exchange", "x-last-death-queue", "x-last-death-reason":
+		return true
+	}
+	return false
+}
+
+// copyOf is a persistent message with everything of d's original that
+// describes the message: all properties and the header table with its types.
+// Left behind is what belongs to its first way through the broker: expiration
+// (it would empty the retry and dead queues), user-id (the broker demands that
+// it is ours), CC (it would deliver to those queues again) and [bookkeeping].
+func copyOf(d *ackbox.Delivery) amqp.Publishing {
+	var msg amqp.Publishing
+	if r, ok := d.Receipt.(*receipt); ok {
+		o := &r.original
+		msg = amqp.Publishing{
+			Headers:         maps.Clone(o.Headers),
+			ContentType:     o.ContentType,
+			ContentEncoding: o.ContentEncoding,
+			Priority:        o.Priority,
+			CorrelationId:   o.CorrelationId,
+			ReplyTo:         o.ReplyTo,
+			MessageId:       o.MessageId,
+			Timestamp:       o.Timestamp,
+			Type:            o.Type,
+			AppId:           o.AppId,
+			Body:            o.Body,
+		}
+	} else {
+		// Somebody wrapped the receipt: the job is all there is.
+		msg = jobMessage(&d.Job).message
+	}
+	if msg.Headers == nil {
+		msg.Headers = make(amqp.Table, 2)
+	}
+	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return bookkeeping(name) || name == "CC" || name == "BCC" })
+	msg.DeliveryMode = amqp.Persistent
+	msg.Headers[ackbox.HeaderAttempt] = int64(d.Attempt)
+	return msg
+}
+
+// truncate cuts s to what a header may take, without breaking a character.
+func truncate(s string) string {
+	if len(s) > maxCause {
+		cut := maxCause
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

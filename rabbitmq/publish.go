@@ -1,0 +1,202 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ackbox/ackbox"
+)
+
+// healPause is the least time between two declarations of the topology that
+// returned messages cause.
+const healPause = 5 * time.Second
+
+// errNoConfirm is why a connection is thrown away although it seems to stand.
+var errNoConfirm = errors.New("no answer from the broker within Config.ConfirmTimeout")
+
+// Publish publishes jobs, persistent and confirmed, and reports the broker's
+// answer for each, in the same order. It returns when all are answered, at the
+// latest when ctx ends or Config.ConfirmTimeout has passed (plus a fifth of a
+// second); what has no answer by then is Unknown. While the broker is away or
+// blocks publishers because of an alarm everything is Unknown at once: use
+// [Broker.Ready] to wait.
+//
+// Where a message makes the broker close the channel (a missing exchange, a
+// message over the broker's limit), that message is NackedByBroker with the
+// broker's words, and its neighbours are published again: they may be
+// duplicated, they are not lost. Concurrent calls use channels of their own.
+func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+	out := make([]ackbox.Outcome, len(jobs))
+	if len(jobs) == 0 {
+		return out
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, errNoConfirm)
+	defer cancel()
+	g, err := b.publish.get(ctx, false)
+	if err != nil {
+		for i := range out {
+			out[i].Reason = err.Error()
+		}
+		return out
+	}
+	c := call{b: b, g: g, out: out, at: func(i int) outgoing { return jobMessage(&jobs[i]) }}
+	todo := make([]int, 0, len(jobs))
+	for i := range jobs {
+		if reason := b.refuse(g, &jobs[i]); reason != "" {
+			out[i] = ackbox.Outcome{Status: ackbox.NackedByBroker, Reason: reason}
+			continue
+		}
+		todo = append(todo, i)
+	}
+	c.run(ctx, todo)
+	return out
+}
+
+// publishOne publishes one message like Publish does.
+func (b *Broker) publishOne(ctx context.Context, g *generation, m outgoing) ackbox.Outcome {
+	out := make([]ackbox.Outcome, 1)
+	c := call{b: b, g: g, out: out, at: func(int) outgoing { return m }}
+	c.run(ctx, []int{0})
+	return out[0]
+}
+
+// call is one batch on its way through one generation.
+type call struct {
+	b          *Broker
+	g          *generation
+	at         func(int) outgoing
+	out        []ackbox.Outcome
+	redeclared bool
+}
+
+// run publishes the messages at the given indexes, window by window.
+func (c *call) run(ctx context.Context, todo []int) {
+	defer c.g.guard(ctx)()
+	for len(todo) > 0 {
+		if blocked, reason, _ := c.g.blocking(); blocked {
+			c.unknown(todo, "the broker blocks publishers: "+reason)
+			return
+		}
+		p, err := c.g.acquire(ctx, c.b.cfg.Window)
+		if err != nil {
+			c.interrupted(ctx, todo, err)
+			return
+		}
+		n := min(len(todo), c.b.cfg.Window)
+		unresolved := p.window(ctx, todo[:n], c.at, c.out)
+		if len(unresolved) == 0 {
+			c.g.release(p)
+		} else if !c.resolve(ctx, p, unresolved) {
+			c.unknown(todo[n:], "not published: an earlier message of the batch had no answer")
+			return
+		}
+		todo = todo[n:]
+	}
+	c.heal(ctx)
+}
+
+// resolve deals with messages that p left without an answer, and gives p up.
+// It reports whether the batch can go on.
+func (c *call) resolve(ctx context.Context, p *publisher, unresolved []int) bool {
+	died := p.ch.IsClosed()
+	c.g.forfeit(p)
+	if ctx.Err() == nil && died && c.g.alive() {
+		cause := p.cause(ctx)
+		if cause != nil && soft(cause) && c.g.alive() {
+			return c.isolate(ctx, cause, unresolved)
+		}
+	}
+	c.interrupted(ctx, unresolved, amqp.ErrClosed)
+	return false
+}
+
+// isolate publishes messages one by one, each on a living channel, so that the
+// one that kills the channel is known and its neighbours get through.
+func (c *call) isolate(ctx context.Context, cause *amqp.Error, indexes []int) bool {
+	if cause.Code == amqp.NotFound {
+		c.redeclare(ctx)
+	}
+	for n := range indexes {
+		p, err := c.g.acquire(ctx, c.b.cfg.Window)
+		if err != nil {
+			c.interrupted(ctx, indexes[n:], err)
+			return false
+		}
+		if len(p.window(ctx, indexes[n:n+1], c.at, c.out)) == 0 {
+			c.g.release(p)
+			continue
+		}
+		died := p.ch.IsClosed()
+		c.g.forfeit(p)
+		if died {
+			cause = p.cause(ctx)
+		}
+		if !died || cause == nil || !soft(cause) || !c.g.alive() {
+			c.interrupted(ctx, indexes[n:], amqp.ErrClosed)
+			return false
+		}
+		c.out[indexes[n]] = ackbox.Outcome{Status: ackbox.NackedByBroker, Reason: cause.Reason}
+	}
+	return true
+}
+
+// redeclare declares the topology anew, once per call: an exchange of ours may
+// have been deleted.
+func (c *call) redeclare(ctx context.Context) {
+	if c.redeclared || c.b.cfg.Passive {
+		return
+	}
+	c.redeclared = true
+	if err := c.b.declareTopology(ctx, c.g); err != nil {
+		c.b.publish.log.Warn("rabbitmq: cannot declare the topology anew", "error", err)
+	}
+}
+
+// heal declares the topology anew if a message for it came back: somebody has
+// deleted a queue or a binding, and the next try shall succeed. It does not
+// change the outcome.
+func (c *call) heal(ctx context.Context) {
+	lost := func(o ackbox.Outcome) bool { return o.Status == ackbox.Returned }
+	if c.b.cfg.Passive || !slices.ContainsFunc(c.out, lost) {
+		return
+	}
+	c.g.mu.Lock()
+	due := time.Since(c.g.healed) >= healPause
+	if due {
+		c.g.healed = time.Now()
+	}
+	c.g.mu.Unlock()
+	if due {
+		c.redeclare(ctx)
+	}
+}
+
+// interrupted makes messages Unknown because ctx ended or the connection did,
+// and throws the generation away where that is its fault.
+func (c *call) interrupted(ctx context.Context, indexes []int, err error) {
+	blocked, reason, _ := c.g.blocking()
+	switch {
+	case blocked:
+		c.unknown(indexes, "no answer: the broker blocks publishers: "+reason)
+	case errors.Is(context.Cause(ctx), errNoConfirm):
+		c.unknown(indexes, errNoConfirm.Error())
+		c.b.publish.discard(c.g, errNoConfirm)
+	case ctx.Err() != nil:
+		// The caller's own deadline says nothing about the connection.
+		c.unknown(indexes, "no answer before the call was cancelled or its deadline passed")
+	default:
+		err = c.g.failed(ctx, "no answer", err)
+		c.unknown(indexes, err.Error())
+		c.b.publish.discard(c.g, err)
+	}
+}
+
+func (c *call) unknown(indexes []int, reason string) {
+	for _, i := range indexes {
+		c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Reason: reason}
+	}
+}

@@ -1,0 +1,109 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ackbox/ackbox"
+)
+
+// Retry parks a copy of d, a message that no ledger row stands behind, in the
+// broker, from where it comes back to its queue after delay. The pause is
+// rounded up to the next of Config.RetryLadder; beyond the longest it is the
+// longest. The copy keeps all properties and headers with their types (but see
+// below) and carries d.Attempt, which the caller has raised already.
+//
+// nil means confirmed and routed: acknowledge d now. After an error d is
+// untouched; requeue it after a pause. It is never waited for longer than
+// Config.ConfirmTimeout. A crash between Retry and the acknowledgement
+// duplicates the message, nothing loses it.
+//
+// The way back is RabbitMQ's dead-lettering upon a TTL. For quorum queues it is
+// at-least-once (RabbitMQ 3.10 or newer): a message that cannot enter the work
+// queue waits and is tried again. For classic queues RabbitMQ offers only
+// at-most-once: a work queue that is full or deleted at that moment loses it.
+//
+// Not copied: expiration, user-id, CC, and the broker's own notes on the first
+// way (x-death, x-delivery-count).
+func (b *Broker) Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error {
+	q, err := b.queue(d.Queue)
+	if err != nil {
+		return err
+	}
+	rung := rungFor(b.cfg.RetryLadder, delay)
+	name := q.Name + ".retry." + strconv.FormatInt(rung.Milliseconds(), 10)
+	if err := b.deposit(ctx, name, retryArgs(q, rung), copyOf(&d)); err != nil {
+		return fmt.Errorf("rabbitmq: retry: %w", err)
+	}
+	return nil
+}
+
+// rungFor rounds delay up to a rung of the ascending ladder.
+func rungFor(ladder []time.Duration, delay time.Duration) time.Duration {
+	for _, rung := range ladder {
+		if delay <= rung {
+			return rung
+		}
+	}
+	return ladder[len(ladder)-1]
+}
+
+// retryArgs are the arguments of a queue that gives messages back to q. The
+// TTL is the queue's and not the messages', because RabbitMQ expires only at
+// the head: a long pause would delay a shorter one behind it.
+func retryArgs(q ackbox.Queue, rung time.Duration) amqp.Table {
+	args := amqp.Table{
+		amqp.QueueTypeArg:           string(q.Type),
+		amqp.QueueMessageTTLArg:     rung.Milliseconds(),
+		"x-dead-letter-exchange":    "",
+		"x-dead-letter-routing-key": q.Name,
+	}
+	if q.Type == ackbox.Quorum {
+		args["x-dead-letter-strategy"] = "at-least-once"
+		args[amqp.QueueOverflowArg] = amqp.QueueOverflowRejectPublish // which at-least-once requires
+	}
+	return args
+}
+
+// deposit puts a copy into a retry or dead queue, confirmed and routed,
+// declaring the queue first.
+func (b *Broker) deposit(ctx context.Context, queue string, args amqp.Table, msg amqp.Publishing) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, errNoConfirm)
+	defer cancel()
+	g, err := b.publish.get(ctx, true)
+	if err != nil {
+		return err
+	}
+	if blocked, reason, _ := g.blocking(); blocked {
+		return fmt.Errorf("the broker blocks publishers: %s", reason)
+	}
+	if err := msg.Headers.Validate(); err != nil {
+		return fmt.Errorf("headers: %w", err)
+	}
+	// What a foreign producer filled to the brim has no room for our error.
+	if limit := g.headerLimit(); tableSize(msg.Headers) > limit {
+		delete(msg.Headers, ackbox.HeaderError)
+		if size := tableSize(msg.Headers); size > limit {
+			return fmt.Errorf("the headers have %d bytes: the connection's frames hold %d", size, limit)
+		}
+	}
+	m := outgoing{key: queue, mandatory: true, message: msg}
+	for try := range 2 {
+		if err := b.ensureQueue(ctx, g, queue, args); err != nil {
+			return err
+		}
+		o := b.publishOne(ctx, g, m)
+		if o.Status == ackbox.Acked {
+			return nil
+		}
+		if o.Status != ackbox.Returned || try > 0 {
+			return fmt.Errorf("queue %s: %s: %s", queue, o.Status, o.Reason)
+		}
+		g.setDeclared(queue, false) // somebody has deleted it
+	}
+	return nil
+}

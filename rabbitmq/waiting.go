@@ -1,0 +1,41 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// ErrNoQueue says that the queue asked for does not exist in the broker.
+var ErrNoQueue = errors.New("rabbitmq: no such queue")
+
+// Waiting reports how many messages are ready in queue, which need not be in
+// the topology: neither those that a consumer holds nor those in its retry
+// queues count. The error wraps [ErrNoQueue] if the queue does not exist, and
+// means "not known" otherwise. It waits for a connection until ctx ends, at
+// most Config.DialTimeout.
+func (b *Broker) Waiting(ctx context.Context, queue string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
+	defer cancel()
+	// The consuming connection: an alarm stops the other one from being read.
+	g, err := b.consume.get(ctx, true)
+	if err != nil {
+		return 0, fmt.Errorf("rabbitmq: waiting: %w", err)
+	}
+	var ready int
+	err = g.withChannel(ctx, func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		ready = q.Messages
+		return err
+	})
+	switch {
+	case code(err) == amqp.NotFound:
+		return 0, fmt.Errorf("%w: %s (Config.Topology has %s)", ErrNoQueue, queue, strings.Join(b.cfg.Topology.QueueNames(), ", "))
+	case err != nil:
+		return 0, fmt.Errorf("rabbitmq: waiting: queue %s: %w", queue, err)
+	}
+	return ready, nil
+}
