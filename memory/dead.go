@@ -32,7 +32,7 @@ func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) erro
 	return nil
 }
 
-// RequeueDead moves up to limit messages (1 or more) from the dead queue of
+// RequeueDead moves up to limit messages (0 or more) from the dead queue of
 // queue back into it, oldest first, each with its tries reset: Attempt 1, no
 // error header. It returns how many it moved; fewer than limit without an
 // error means that no more were there. It stops with an error when queue is at
@@ -42,8 +42,8 @@ func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int,
 	if err != nil {
 		return 0, err
 	}
-	if limit < 1 {
-		return 0, fmt.Errorf("memory: limit is %d: want 1 or more", limit)
+	if limit < 0 {
+		return 0, fmt.Errorf("memory: limit is %d: want 0 or more", limit)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

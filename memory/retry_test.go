@@ -145,8 +145,8 @@ func TestRequeueDeadIntoAFullQueue(t *testing.T) {
 	if n := waiting(t, b, queue+".dead"); n != 1 {
 		t.Errorf("%d dead messages, want 1", n)
 	}
-	if _, err := b.RequeueDead(t.Context(), queue, 0); err == nil {
-		t.Error("limit 0: no error")
+	if _, err := b.RequeueDead(t.Context(), queue, -1); err == nil {
+		t.Error("limit -1: no error")
 	}
 }
 

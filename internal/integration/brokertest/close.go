@@ -17,11 +17,13 @@ func closeWhileConsuming(t *testing.T, factory Factory) {
 	if s.returned() == nil {
 		t.Error("Consume returned nil although its deliveries were not settled")
 	}
-	if err := held.Receipt.Ack(); !errors.Is(err, ackbox.ErrClosed) {
-		t.Errorf("Ack after Close: %v, want ErrClosed", err)
+	// The error is whatever the delivery's channel says: it is not promised
+	// which end of it was closed first.
+	if held.Receipt.Ack() == nil {
+		t.Error("Ack after Close gave no error")
 	}
-	if err := other.Receipt.Requeue(); !errors.Is(err, ackbox.ErrClosed) {
-		t.Errorf("Requeue after Close: %v, want ErrClosed", err)
+	if other.Receipt.Requeue() == nil {
+		t.Error("Requeue after Close gave no error")
 	}
 }
 

@@ -171,7 +171,11 @@ func unknownQueue(t *testing.T, factory Factory) {
 			t.Errorf("%s: no error", method)
 			continue
 		}
-		for _, name := range []string{"alpha", "beta", unknown} {
+		names := []string{unknown, "alpha", "beta"} // what was asked for, what there is
+		if method == "Waiting" {
+			names = names[:1] // which may count queues outside the topology
+		}
+		for _, name := range names {
 			if !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: error %q does not name queue %s", method, err, name)
 			}
