@@ -10,3 +10,7 @@ var ErrSuperseded = errors.New("ackbox: the job is finished or another copy took
 
 // ErrClosed says that the object was closed by its owner.
 var ErrClosed = errors.New("ackbox: closed")
+
+// ErrNoQueue says that a queue does not exist on the broker, so no message can
+// be waiting in it.
+var ErrNoQueue = errors.New("ackbox: the queue does not exist on the broker")

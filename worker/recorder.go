@@ -125,17 +125,17 @@ func (o *outcomes) record(ctx context.Context, pending []outcome) ([]outcome, er
 	return open, nil
 }
 
+// recordSingly records one outcome at a time and returns those left open. It
+// stops at the third failure in a row from the start: then it is the ledger
+// that fails, and not one of the outcomes.
 func (o *outcomes) recordSingly(ctx context.Context, pending []outcome) []outcome {
 	var open []outcome
 	for i := range pending {
 		left, err := o.record(ctx, pending[i:i+1])
-		if ctx.Err() != nil {
-			return append(open, pending[i:]...)
-		}
-		if err != nil {
-			o.cfg.Logger.Error("worker: an outcome cannot be recorded", "kind", pending[i].h.Kind, "id", pending[i].h.ID, "error", err)
-		}
 		open = append(open, left...)
+		if ctx.Err() != nil || err != nil && i >= 2 && len(open) == i+1 {
+			return append(open, pending[i+1:]...)
+		}
 	}
 	return open
 }

@@ -1,0 +1,116 @@
+package retry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/ackbox/ackbox"
+)
+
+// Ledger is the part of the jobs table that holds refused and finished jobs.
+type Ledger interface {
+	// Rearm makes up to limit due nacked jobs publishable again.
+	Rearm(ctx context.Context, limit int) (int, error)
+	// Purge deletes up to limit rows each of finished and of dead jobs that
+	// are older than their retention.
+	Purge(ctx context.Context, finished, dead time.Duration, limit int) (int, error)
+}
+
+// Sent is the part of the jobs table that holds jobs on their way.
+type Sent interface {
+	// Ages returns how old the sent jobs of each queue are.
+	Ages(ctx context.Context) ([]ackbox.QueueAge, error)
+	// Resend makes up to limit sent jobs of queue publishable again that
+	// nobody has vouched for since before, and for at least idle.
+	Resend(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
+}
+
+// Store is the whole jobs table as a sweeper sees it; *outbox.Store is one.
+type Store interface {
+	Ledger
+	Sent
+}
+
+// Broker tells how much is waiting; *rabbitmq.Broker and *memory.Broker do.
+type Broker interface {
+	// Waiting returns the number of messages that wait in queue and are in no
+	// worker's hands, or an error that wraps ackbox.ErrNoQueue.
+	Waiting(ctx context.Context, queue string) (int, error)
+}
+
+// Defaults of [Config].
+const (
+	DefaultRearm         = "@every 5s"
+	DefaultResend        = "@every 30s"
+	DefaultPurge         = "@every 1m"
+	DefaultStuckAfter    = 10 * time.Minute
+	DefaultRetention     = 3 * 24 * time.Hour
+	DefaultDeadRetention = 90 * 24 * time.Hour
+	DefaultBatch         = 1000
+)
+
+// Config configures a [Sweeper]. The zero Config works.
+type Config struct {
+	// Rearm, Resend and Purge say when each sweep runs, as cron specs with five
+	// fields or as "@every <duration>" of whole seconds. Defaults "@every 5s",
+	// "@every 30s" and "@every 1m". Every instance runs them.
+	Rearm, Resend, Purge string
+	// StuckAfter is how long nobody must have vouched for a sent job before it
+	// can be taken for lost. Workers vouch for what they hold every
+	// worker.Config.VouchInterval (30 s); StuckAfter must be more than four
+	// times that. Default 10 minutes; at least 1 s.
+	StuckAfter time.Duration
+	// Retention is how long done, cancelled and publish-only rows are kept.
+	// Until then a late duplicate is still recognised. Default 3 days.
+	Retention time.Duration
+	// DeadRetention is how long dead rows are kept. Default 90 days.
+	DeadRetention time.Duration
+	// Batch bounds the rows of one statement; a sweep repeats it while it
+	// comes back full, at most 100 times. Default 1000; 1 to 10,000.
+	Batch int
+	// Logger receives what was mended and what failed. Default slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Rearm = cmp.Or(c.Rearm, DefaultRearm)
+	c.Resend = cmp.Or(c.Resend, DefaultResend)
+	c.Purge = cmp.Or(c.Purge, DefaultPurge)
+	c.StuckAfter = cmp.Or(c.StuckAfter, DefaultStuckAfter)
+	c.Retention = cmp.Or(c.Retention, DefaultRetention)
+	c.DeadRetention = cmp.Or(c.DeadRetention, DefaultDeadRetention)
+	c.Batch = cmp.Or(c.Batch, DefaultBatch)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("retry: Config."+format, args...)) }
+	for _, s := range []struct{ field, spec string }{{"Rearm", c.Rearm}, {"Resend", c.Resend}, {"Purge", c.Purge}} {
+		if _, err := cron.ParseStandard(s.spec); err != nil {
+			bad("%s %q is no cron spec: want five fields or \"@every 30s\": %w", s.field, s.spec, err)
+		}
+	}
+	if c.StuckAfter < time.Second {
+		bad("StuckAfter is %v: want at least 1s", c.StuckAfter)
+	}
+	if c.Retention < 0 {
+		bad("Retention is %v: want more than 0", c.Retention)
+	}
+	if c.DeadRetention < 0 {
+		bad("DeadRetention is %v: want more than 0", c.DeadRetention)
+	}
+	if c.Batch < 1 || c.Batch > 10_000 {
+		bad("Batch is %d: want 1 to 10000", c.Batch)
+	}
+	return errors.Join(errs...)
+}

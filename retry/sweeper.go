@@ -1,0 +1,124 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/robfig/cron/v3"
+)
+
+// Sweeper runs the sweeps of one jobs table. Run it in every instance: sweeps
+// of several instances do not disturb each other.
+type Sweeper struct {
+	store   Store
+	broker  Broker
+	cfg     Config
+	running atomic.Bool
+
+	mu       sync.Mutex // serialises Resend, guards suspects
+	suspects map[string]suspicion
+}
+
+// NewSweeper returns a Sweeper. It does no I/O and starts nothing. It fails on
+// a nil store or broker, and on every bad field of cfg, by name.
+func NewSweeper(store Store, broker Broker, cfg Config) (*Sweeper, error) {
+	switch {
+	case store == nil:
+		return nil, errors.New("retry: the store is nil: pass an *outbox.Store")
+	case broker == nil:
+		return nil, errors.New("retry: the broker is nil: pass a *rabbitmq.Broker or *memory.Broker")
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Sweeper{store: store, broker: broker, cfg: cfg, suspects: make(map[string]suspicion)}, nil
+}
+
+// Run runs the sweeps by their schedules until ctx ends, waits for those in
+// hand (each statement has a deadline) and returns nil. A failing sweep is
+// logged and runs again at its next time. A sweep that is still running at its
+// next time is not started twice. It returns an error if the Sweeper runs
+// already.
+func (s *Sweeper) Run(ctx context.Context) error {
+	if !s.running.CompareAndSwap(false, true) {
+		return errors.New("retry: Run was called while it runs already")
+	}
+	defer s.running.Store(false)
+
+	logger := cronLog{s.cfg.Logger}
+	c := cron.New(cron.WithLogger(logger), cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger)))
+	for _, sweep := range []struct {
+		name, spec string
+		run        func(context.Context) (int, error)
+	}{
+		{"rearm", s.cfg.Rearm, s.Rearm},
+		{"resend", s.cfg.Resend, s.Resend},
+		{"purge", s.cfg.Purge, s.Purge},
+	} {
+		_, err := c.AddFunc(sweep.spec, func() {
+			n, err := sweep.run(ctx)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				s.cfg.Logger.Error("retry: a sweep failed; it runs again at its next time", "sweep", sweep.name, "jobs", n, "error", err)
+			case n > 0:
+				s.cfg.Logger.Info("retry: sweep", "sweep", sweep.name, "jobs", n)
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("retry: schedule the %s sweep: %w", sweep.name, err)
+		}
+	}
+	c.Start()
+	<-ctx.Done()
+	<-c.Stop().Done()
+	return nil
+}
+
+// maxRounds bounds how often one sweep repeats its statement.
+const maxRounds = 100
+
+// Rearm makes every nacked job whose time has come publishable again, now, and
+// returns how many. Run does it by schedule.
+func (s *Sweeper) Rearm(ctx context.Context) (int, error) {
+	return s.repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.store.Rearm(ctx, s.cfg.Batch)
+	})
+}
+
+// Purge deletes every row that is past its retention, now, and returns how
+// many. Run does it by schedule.
+func (s *Sweeper) Purge(ctx context.Context) (int, error) {
+	return s.repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.store.Purge(ctx, s.cfg.Retention, s.cfg.DeadRetention, s.cfg.Batch)
+	})
+}
+
+// repeat runs one bounded statement until it finds less than a full batch.
+func (s *Sweeper) repeat(ctx context.Context, statement func(context.Context) (int, error)) (int, error) {
+	total := 0
+	for range maxRounds {
+		// A statement that has begun is let finish: the store bounds it.
+		n, err := statement(context.WithoutCancel(ctx))
+		total += n
+		if err != nil || n < s.cfg.Batch || ctx.Err() != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// cronLog is what cron logs to. Its routine messages are left out.
+type cronLog struct{ logger *slog.Logger }
+
+// Info implements cron.Logger.
+func (cronLog) Info(string, ...any) {}
+
+// Error implements cron.Logger.
+func (l cronLog) Error(err error, msg string, keysAndValues ...any) {
+	l.logger.Error("retry: "+msg, append([]any{"error", err}, keysAndValues...)...)
+}
