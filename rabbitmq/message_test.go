@@ -1,0 +1,216 @@
+package rabbitmq_test
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/rabbitmq"
+)
+
+func TestJobMessage(t *testing.T) {
+	t.Parallel()
+	created := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	job := ackbox.Job{
+		ID: "id", Kind: "order.confirm", Queue: "q", Exchange: "x", RoutingKey: "k", Mandatory: true,
+		Payload: []byte(`{}`), Headers: map[string]string{"traceparent": "00-1"},
+		Attempt: 2, MaxAttempts: 25, Resend: 1, CreatedAt: created, Ledger: true,
+	}
+	want := amqp.Publishing{
+		Headers: amqp.Table{
+			"traceparent": "00-1", ackbox.HeaderLedger: true, ackbox.HeaderAttempt: int64(2),
+			ackbox.HeaderMaxAttempts: int64(25), ackbox.HeaderResend: int64(1),
+		},
+		ContentType: "application/json", DeliveryMode: amqp.Persistent,
+		MessageId: "id", Type: "order.confirm", Timestamp: created, Body: []byte(`{}`),
+	}
+	if got := rabbitmq.JobMessage(&job).Message(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	job.Ledger = false
+	want.Headers = amqp.Table{"traceparent": "00-1"}
+	if got := rabbitmq.JobMessage(&job).Message(); !reflect.DeepEqual(got, want) {
+		t.Errorf("publish-only: got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestJobFromForeignMessages(t *testing.T) {
+	t.Parallel()
+	type fields struct {
+		Ledger                       bool
+		Attempt, MaxAttempts, Resend int
+	}
+	deep := amqp.Table{"a": []any{amqp.Table{"b": []any{int8(1), nil}}}}
+	tests := map[string]struct {
+		headers amqp.Table
+		want    fields
+	}{
+		"no table":            {nil, fields{Attempt: 1}},
+		"attempt alone":       {amqp.Table{ackbox.HeaderAttempt: int32(3)}, fields{Attempt: 3}},
+		"attempt is a byte":   {amqp.Table{ackbox.HeaderAttempt: byte(3)}, fields{Attempt: 3}},
+		"attempt is huge":     {amqp.Table{ackbox.HeaderAttempt: int64(math.MaxInt64)}, fields{Attempt: math.MaxInt32}},
+		"attempt is negative": {amqp.Table{ackbox.HeaderAttempt: int64(math.MinInt64)}, fields{Attempt: 1}},
+		"attempt is text":     {amqp.Table{ackbox.HeaderAttempt: "3"}, fields{Attempt: 1}},
+		"attempt is a table":  {amqp.Table{ackbox.HeaderAttempt: deep}, fields{Attempt: 1}},
+		"attempt is nil":      {amqp.Table{ackbox.HeaderAttempt: nil}, fields{Attempt: 1}},
+		"ledger is text":      {amqp.Table{ackbox.HeaderLedger: "true", ackbox.HeaderResend: int64(4)}, fields{Attempt: 1}},
+		"ledger is false":     {amqp.Table{ackbox.HeaderLedger: false, ackbox.HeaderMaxAttempts: int64(4)}, fields{Attempt: 1}},
+		"ledger": {
+			amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderAttempt: int64(2), ackbox.HeaderMaxAttempts: int16(9), ackbox.HeaderResend: uint32(1)},
+			fields{Ledger: true, Attempt: 2, MaxAttempts: 9, Resend: 1},
+		},
+		"ledger with nonsense": {
+			amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderAttempt: 1.5, ackbox.HeaderMaxAttempts: []byte("x"), ackbox.HeaderResend: amqp.Decimal{}},
+			fields{Ledger: true, Attempt: 1},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			job := rabbitmq.JobFrom("q", &amqp.Delivery{Headers: test.headers})
+			got := fields{job.Ledger, job.Attempt, job.MaxAttempts, job.Resend}
+			if got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			if len(job.Headers) != 0 {
+				t.Errorf("our own headers are shown as the caller's: %v", job.Headers)
+			}
+		})
+	}
+}
+
+func TestJobFromHeaders(t *testing.T) {
+	t.Parallel()
+	job := rabbitmq.JobFrom("q", &amqp.Delivery{Headers: amqp.Table{
+		"text": "a", "int": int32(7), "bool": true, "nil": nil, "list": []any{"x", int64(1)},
+		"time":             time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		"x-delivery-count": int64(2), "x-death": []any{amqp.Table{}},
+	}})
+	want := map[string]string{
+		"text": "a", "int": "7", "bool": "true", "nil": "<nil>", "list": "[x 1]", "time": "2026-01-02T03:04:05Z",
+	}
+	if !maps.Equal(job.Headers, want) {
+		t.Errorf("got %v, want %v", job.Headers, want)
+	}
+}
+
+func TestCopyKeepsTheMessageAndDropsItsWay(t *testing.T) {
+	t.Parallel()
+	table := amqp.Table{"n": int32(7), "t": amqp.Table{"deep": []any{int8(1)}}, "raw": []byte{0}}
+	original := amqp.Delivery{
+		Headers:     maps.Clone(table),
+		ContentType: "text/plain", ContentEncoding: "gzip", DeliveryMode: amqp.Transient, Priority: 4,
+		CorrelationId: "c", ReplyTo: "r", Expiration: "1000", MessageId: "m", Timestamp: time.Unix(1, 0),
+		Type: "kind", UserId: "somebody", AppId: "app", Body: []byte("body"),
+	}
+	for _, name := range []string{"x-death", "x-delivery-count", "x-first-death-queue", "CC"} {
+		original.Headers[name] = "way"
+	}
+	d := ackbox.Delivery{Job: ackbox.Job{Attempt: 3}, Receipt: rabbitmq.NewReceipt(original)}
+	got := rabbitmq.CopyOf(&d)
+	table[ackbox.HeaderAttempt] = int64(3)
+	want := amqp.Publishing{
+		Headers: table, ContentType: "text/plain", ContentEncoding: "gzip", DeliveryMode: amqp.Persistent, Priority: 4,
+		CorrelationId: "c", ReplyTo: "r", MessageId: "m", Timestamp: time.Unix(1, 0), Type: "kind", AppId: "app", Body: []byte("body"),
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if _, ok := original.Headers[ackbox.HeaderAttempt]; ok {
+		t.Error("the original's table was changed")
+	}
+}
+
+func TestRungFor(t *testing.T) {
+	t.Parallel()
+	ladder := []time.Duration{time.Second, 5 * time.Second, time.Minute}
+	for delay, want := range map[time.Duration]time.Duration{
+		-time.Hour: time.Second, 0: time.Second, 1: time.Second, time.Second: time.Second,
+		time.Second + 1: 5 * time.Second, 5 * time.Second: 5 * time.Second,
+		6 * time.Second: time.Minute, time.Minute: time.Minute, math.MaxInt64: time.Minute,
+	} {
+		if got := rabbitmq.RungFor(ladder, delay); got != want {
+			t.Errorf("%v waits %v, want %v", delay, got, want)
+		}
+	}
+}
+
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	quorum := rabbitmq.RetryArgs(ackbox.Queue{Name: "q", Type: ackbox.Quorum}, 1500*time.Millisecond)
+	want := amqp.Table{
+		"x-queue-type": "quorum", "x-message-ttl": int64(1500), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q",
+		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
+	}
+	if !reflect.DeepEqual(quorum, want) {
+		t.Errorf("quorum retry: got %v, want %v", quorum, want)
+	}
+	classic := rabbitmq.RetryArgs(ackbox.Queue{Name: "q", Type: ackbox.Classic}, time.Second)
+	want = amqp.Table{
+		"x-queue-type": "classic", "x-message-ttl": int64(1000), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q",
+	}
+	if !reflect.DeepEqual(classic, want) {
+		t.Errorf("classic retry: got %v, want %v", classic, want)
+	}
+	bounded := rabbitmq.QueueArgs(ackbox.Queue{Name: "q", Type: ackbox.Quorum, MaxLength: 3})
+	want = amqp.Table{"x-queue-type": "quorum", "x-max-length": int64(3), "x-overflow": "reject-publish"}
+	if !reflect.DeepEqual(bounded, want) {
+		t.Errorf("work queue: got %v, want %v", bounded, want)
+	}
+}
+
+func TestExplainDrift(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]string{
+		"PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'mail' in vhost '/': received the value 'quorum' of type 'longstr' but current is none"://
+		"queue mail: argument x-queue-type is not set on the server, quorum in Config.Topology",
+		"PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'mail' in vhost 'a b': received none but current is the value '10' of type 'signedint'"://
+		"queue mail: argument x-max-length is 10 on the server, not set in Config.Topology",
+		"PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'mail' in vhost '/': received 'true' but current is 'false'"://
+		"queue mail: argument durable is false on the server, true in Config.Topology",
+		"PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'events' in vhost '/': received 'topic' but current is 'direct'"://
+		"exchange events: argument type is direct on the server, topic in Config.Topology",
+		"PRECONDITION_FAILED - invalid arg": "queue asked: ",
+	} {
+		cause := &amqp.Error{Code: amqp.PreconditionFailed, Reason: reason}
+		err := rabbitmq.Explain("queue", "asked", cause)
+		if !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %q, want it to begin with %q", err, want)
+		}
+		if !errors.Is(err, cause) || !rabbitmq.Permanent(err) {
+			t.Errorf("%q does not wrap the broker's error, or does not count as permanent", err)
+		}
+	}
+	if rabbitmq.Permanent(errors.New("dial tcp: connection refused")) || rabbitmq.Permanent(amqp.ErrClosed) {
+		t.Error("an outage counts as permanent")
+	}
+}
+
+func TestTruncate(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("é", 1000)
+	if got := rabbitmq.Truncate("x" + long); len(got) > 1024 || !strings.HasPrefix("x"+long, got) {
+		t.Errorf("%d bytes, or a broken character at the end", len(got))
+	}
+	if got := rabbitmq.Truncate("a\xffb"); got != "a\uFFFDb" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTableSizeIsNotTooSmall(t *testing.T) {
+	t.Parallel()
+	table := amqp.Table{"name": strings.Repeat("x", 100), "t": amqp.Table{"deep": []any{int64(1), "two", []byte("three"), time.Now(), amqp.Decimal{}}}}
+	// 4+100 for the string, its name and what nests; encoded by hand: 5 octets
+	// for each length with its type, 1 for each name's length.
+	const encoded = 4 + (1 + 4 + 5 + 100) + (1 + 1 + 5) + (1 + 4 + 5) + 9 + (5 + 3) + (5 + 5) + 9 + 6
+	if got := rabbitmq.TableSize(table); got < encoded {
+		t.Errorf("estimated %d, encoded %d", got, encoded)
+	}
+}
