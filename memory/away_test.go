@@ -59,7 +59,7 @@ func TestAway(t *testing.T) {
 			}
 		}
 		must(t, b.Close())
-		<-z.done
+		z.closed(t)
 	})
 }
 
@@ -118,7 +118,9 @@ func TestWipe(t *testing.T) {
 		b.SetAway(true) // also what handlers hold
 		b.Wipe()
 		b.SetAway(false)
-		<-s.done
+		if <-s.done == nil {
+			t.Error("Consume: no error although the broker was away")
+		}
 		if n := waiting(t, b, queue); n != 0 {
 			t.Errorf("%d messages wait, want 0", n)
 		}

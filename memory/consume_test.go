@@ -32,7 +32,7 @@ func TestPrefetchIsTheBoundOfUnsettledDeliveries(t *testing.T) {
 			t.Errorf("after an ack: %v, want 3", got)
 		}
 		must(t, b.Close())
-		<-s.done
+		s.closed(t)
 	})
 }
 
@@ -53,8 +53,8 @@ func TestConsumersShareInTurn(t *testing.T) {
 			t.Errorf("%d messages wait, want 1", n)
 		}
 		must(t, b.Close())
-		<-x.done
-		<-y.done
+		x.closed(t)
+		y.closed(t)
 	})
 }
 
@@ -76,7 +76,7 @@ func TestRequeuedMessageIsNext(t *testing.T) {
 			t.Errorf("got message %s, first %v; want 2, a first one", d.ID, d.First())
 		}
 		must(t, b.Close())
-		<-s.done
+		s.closed(t)
 	})
 }
 
@@ -137,7 +137,7 @@ func TestStopWaitsForReceiptsAndReturnsTheRest(t *testing.T) {
 			t.Errorf("the next consumer got %v, want 2 and 3 in order", got)
 		}
 		must(t, b.Close())
-		<-next.done
+		next.closed(t)
 	})
 }
 

@@ -22,7 +22,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer broker.Close()
+	defer func() { _ = broker.Close() }()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 
@@ -56,7 +56,7 @@ func ExampleBroker_SetAway() {
 		fmt.Println(err)
 		return
 	}
-	defer broker.Close()
+	defer func() { _ = broker.Close() }()
 	ctx := context.Background()
 	job := ackbox.Job{ID: "1", Kind: "report", Queue: ackbox.DefaultQueue, RoutingKey: ackbox.DefaultQueue}
 	broker.Publish(ctx, []ackbox.Job{job})

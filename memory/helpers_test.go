@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/ackbox/ackbox"
@@ -61,6 +62,14 @@ func subscribe(t *testing.T, b *memory.Broker, prefetch int) subscription {
 	}()
 	t.Cleanup(stop)
 	return s
+}
+
+// closed waits for Consume to say that the broker was closed.
+func (s subscription) closed(t *testing.T) {
+	t.Helper()
+	if err := <-s.done; !errors.Is(err, ackbox.ErrClosed) {
+		t.Errorf("Consume: %v, want ErrClosed", err)
+	}
 }
 
 // ids takes the deliveries that are there.

@@ -61,7 +61,7 @@ func TestMessagesShareNothingWithCallers(t *testing.T) {
 			must(t, d.Receipt.Requeue())
 		}
 		must(t, b.Close())
-		<-s.done
+		s.closed(t)
 	})
 }
 
@@ -86,6 +86,6 @@ func TestOnlyWhatTravels(t *testing.T) {
 			t.Errorf("created at %v, queue %q: want whole seconds and the consumed queue", d.CreatedAt, d.Queue)
 		}
 		must(t, b.Close())
-		<-s.done
+		s.closed(t)
 	})
 }

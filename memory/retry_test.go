@@ -42,7 +42,7 @@ func TestRetryRoundsUpToARung(t *testing.T) {
 					t.Errorf("came back as %+v", d)
 				}
 				must(t, b.Close())
-				<-s.done
+				s.closed(t)
 			})
 		})
 	}
@@ -58,15 +58,18 @@ func TestRetriesComeBackInOrderOfTime(t *testing.T) {
 			d := ackbox.Delivery{Job: job(fmt.Sprint(i))}
 			must(t, b.Retry(t.Context(), d, delay))
 		}
+		start := time.Now()
 		var got []string
 		for range 4 {
-			got = append(got, (<-s.deliveries).ID)
+			d := <-s.deliveries
+			got = append(got, fmt.Sprintf("%s after %v", d.ID, time.Since(start)))
 		}
-		if !slices.Equal(got, []string{"2", "1", "3", "0"}) {
-			t.Errorf("came back in order %v", got)
+		want := []string{"2 after 1s", "1 after 5s", "3 after 5s", "0 after 2m0s"}
+		if !slices.Equal(got, want) {
+			t.Errorf("came back: %v, want %v", got, want)
 		}
 		must(t, b.Close())
-		<-s.done
+		s.closed(t)
 	})
 }
 

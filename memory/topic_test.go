@@ -125,7 +125,7 @@ func naiveWords(s string) []string {
 			word = ""
 			continue
 		}
-		word += string(s[i : i+1])
+		word += s[i : i+1]
 	}
 	return append(out, word)
 }

@@ -2,33 +2,30 @@ package brokertest
 
 import (
 	"errors"
-	"testing"
 
 	"github.com/ackbox/ackbox"
 )
 
-func closeWhileConsuming(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func closeWhileConsuming(f *fixture) {
 	f.publish(jobsFor(work, 2), ackbox.Acked)
 	s := f.subscribe(work, 2)
 	held, other := s.next(), s.next()
 	f.must("Close", f.Close())
 	f.must("Close again", f.Close())
 	if s.returned() == nil {
-		t.Error("Consume returned nil although its deliveries were not settled")
+		f.t.Error("Consume returned nil although its deliveries were not settled")
 	}
 	// The error is whatever the delivery's channel says: it is not promised
 	// which end of it was closed first.
 	if held.Receipt.Ack() == nil {
-		t.Error("Ack after Close gave no error")
+		f.t.Error("Ack after Close gave no error")
 	}
 	if other.Receipt.Requeue() == nil {
-		t.Error("Requeue after Close gave no error")
+		f.t.Error("Requeue after Close gave no error")
 	}
 }
 
-func afterClose(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func afterClose(f *fixture) {
 	f.must("Close", f.Close())
 	f.publish(jobsFor(work, 2), ackbox.Unknown)
 	d := ackbox.Delivery{Job: foreign(work)}
@@ -44,7 +41,7 @@ func afterClose(t *testing.T, factory Factory) {
 	}
 	for method, err := range errs {
 		if !errors.Is(err, ackbox.ErrClosed) {
-			t.Errorf("%s: %v, want ErrClosed", method, err)
+			f.t.Errorf("%s: %v, want ErrClosed", method, err)
 		}
 	}
 }

@@ -3,19 +3,18 @@ package brokertest
 import (
 	"strings"
 	"sync/atomic"
-	"testing"
+	"time"
 
 	"github.com/ackbox/ackbox"
 )
 
-func prefetch(t *testing.T, factory Factory) {
+func prefetch(f *fixture) {
 	const bound, messages = 3, 12
-	f := openOne(t, factory)
 	f.publish(jobsFor(work, messages), ackbox.Acked)
 	var unsettled atomic.Int64
 	s := f.subscribeFunc(work, bound, func(ackbox.Delivery) {
 		if n := unsettled.Add(1); n > bound {
-			t.Errorf("%d deliveries are unsettled, prefetch is %d", n, bound)
+			f.t.Errorf("%d deliveries are unsettled, prefetch is %d", n, bound)
 		}
 	})
 	var held []ackbox.Delivery
@@ -35,17 +34,16 @@ func prefetch(t *testing.T, factory Factory) {
 	f.waits(work, 0)
 }
 
-func requeue(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func requeue(f *fixture) {
 	job := jobFor(work)
 	f.publish([]ackbox.Job{job}, ackbox.Acked)
 	s := f.subscribe(work, 1)
 	f.must("Requeue", s.next().Receipt.Requeue())
 	for returns := 1; returns <= 2; returns++ {
 		d := s.next()
-		same(t, d.Job, job)
+		f.same(d.Job, job)
 		if !d.Redelivered || d.Returns != returns || d.First() {
-			t.Errorf("redelivered %v, returned %d times, first %v; want true, %d, false", d.Redelivered, d.Returns, d.First(), returns)
+			f.t.Errorf("redelivered %v, returned %d times, first %v; want true, %d, false", d.Redelivered, d.Returns, d.First(), returns)
 		}
 		if returns == 1 {
 			f.must("Requeue", d.Receipt.Requeue())
@@ -58,27 +56,25 @@ func requeue(t *testing.T, factory Factory) {
 	f.waits(work, 0)
 }
 
-func settleOnce(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func settleOnce(f *fixture) {
 	f.publish(jobsFor(work, 1), ackbox.Acked)
 	s := f.subscribe(work, 1)
 	d := s.nextAcked()
 	if d.Receipt.Ack() == nil {
-		t.Error("the second Ack gave no error")
+		f.t.Error("the second Ack gave no error")
 	}
 	if d.Receipt.Requeue() == nil {
-		t.Error("Requeue after Ack gave no error")
+		f.t.Error("Requeue after Ack gave no error")
 	}
 	// The mistake costs nobody else anything, and nothing came back.
 	job := jobFor(work)
 	f.publish([]ackbox.Job{job}, ackbox.Acked)
 	if d := s.nextAcked(); d.ID != job.ID || d.Redelivered {
-		t.Errorf("then came message %s, redelivered %v; want %s, a first one", d.ID, d.Redelivered, job.ID)
+		f.t.Errorf("then came message %s, redelivered %v; want %s, a first one", d.ID, d.Redelivered, job.ID)
 	}
 }
 
-func gracefulStop(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func gracefulStop(f *fixture) {
 	missing := make(map[string]bool)
 	jobs := jobsFor(work, 5)
 	for _, job := range jobs {
@@ -96,19 +92,15 @@ func gracefulStop(t *testing.T, factory Factory) {
 	f.waits(work, 2) // the consumer has its three, one of them in handle
 	s.stop()
 	close(release)
-	for range 5 { // give a Consume that is too quick the time to show it
-		_, err := f.Waiting(f.ctx, work)
-		f.must("Waiting", err)
-	}
 	select {
 	case err := <-s.done:
-		t.Fatalf("Consume returned %v before the delivery in hand was settled", err)
-	default:
+		f.t.Fatalf("Consume returned %v before the delivery in hand was settled", err)
+	case <-time.After(100 * time.Millisecond): // for a Consume that is too quick to show it
 	}
 	f.must("Ack of the delivery in hand", inHand.Receipt.Ack())
 	f.must("Consume", s.returned())
 	if n := len(s.deliveries); n > 0 {
-		t.Errorf("%d deliveries were handed out after ctx had ended", n)
+		f.t.Errorf("%d deliveries were handed out after ctx had ended", n)
 	}
 
 	delete(missing, inHand.ID)
@@ -117,19 +109,18 @@ func gracefulStop(t *testing.T, factory Factory) {
 	for len(missing) > 0 {
 		d := next.nextAcked()
 		if !missing[d.ID] {
-			t.Fatalf("message %s came although it was acked", d.ID)
+			f.t.Fatalf("message %s came although it was acked", d.ID)
 		}
 		delete(missing, d.ID)
 	}
 }
 
-func twoConsumersShare(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func twoConsumersShare(f *fixture) {
 	x, y := f.subscribe(work, 1), f.subscribe(work, 1)
 	f.publish(jobsFor(work, 2), ackbox.Acked)
 	first, second := x.next(), y.next() // each can hold one only
 	if first.ID == second.ID {
-		t.Fatal("both consumers got the same message")
+		f.t.Fatal("both consumers got the same message")
 	}
 	seen := map[string]bool{first.ID: true, second.ID: true}
 	f.must("Ack", first.Receipt.Ack())
@@ -143,18 +134,21 @@ func twoConsumersShare(t *testing.T, factory Factory) {
 		case d = <-x.deliveries:
 		case d = <-y.deliveries:
 		case <-f.ctx.Done():
-			t.Fatalf("%d of %d messages came", len(seen), more+2)
+			f.t.Fatalf("%d of %d messages came", len(seen), more+2)
 		}
 		if seen[d.ID] {
-			t.Errorf("message %s came twice", d.ID)
+			f.t.Errorf("message %s came twice", d.ID)
 		}
 		seen[d.ID] = true
 		f.must("Ack", d.Receipt.Ack())
 	}
 }
 
-func unknownQueue(t *testing.T, factory Factory) {
-	f := open(t, factory, ackbox.Topology{Queues: []ackbox.Queue{{Name: "alpha"}, {Name: "beta"}}})
+func unknownQueueTopology() ackbox.Topology {
+	return ackbox.Topology{Queues: []ackbox.Queue{{Name: "alpha"}, {Name: "beta"}}}
+}
+
+func unknownQueue(f *fixture) {
 	const unknown = "gamma"
 	lost := ackbox.Delivery{Job: foreign(unknown)}
 	_, errWaiting := f.Waiting(f.ctx, unknown)
@@ -168,7 +162,7 @@ func unknownQueue(t *testing.T, factory Factory) {
 	}
 	for method, err := range errs {
 		if err == nil {
-			t.Errorf("%s: no error", method)
+			f.t.Errorf("%s: no error", method)
 			continue
 		}
 		names := []string{unknown, "alpha", "beta"} // what was asked for, what there is
@@ -177,14 +171,13 @@ func unknownQueue(t *testing.T, factory Factory) {
 		}
 		for _, name := range names {
 			if !strings.Contains(err.Error(), name) {
-				t.Errorf("%s: error %q does not name queue %s", method, err, name)
+				f.t.Errorf("%s: error %q does not name queue %s", method, err, name)
 			}
 		}
 	}
 }
 
-func waiting(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func waiting(f *fixture) {
 	f.waits(work, 0)
 	f.publish(jobsFor(work, 3), ackbox.Acked)
 	f.waits(work, 3)

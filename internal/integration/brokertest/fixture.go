@@ -15,10 +15,15 @@ import (
 // work is the queue that a test uses if one is enough.
 const work = "work"
 
-// fixture is one test's broker and its deadline.
+// oneQueue is the topology with which most tests run.
+func oneQueue() ackbox.Topology {
+	return ackbox.Topology{Queues: []ackbox.Queue{{Name: work}}}
+}
+
+// fixture is one test's broker.
 type fixture struct {
 	t   *testing.T
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // ends with the test, as t does: it is its deadline
 	Broker
 }
 
@@ -39,14 +44,9 @@ func open(t *testing.T, factory Factory, topology ackbox.Topology) *fixture {
 	return f
 }
 
-// openOne makes a broker with the one queue work.
-func openOne(t *testing.T, factory Factory) *fixture {
-	t.Helper()
-	return open(t, factory, ackbox.Topology{Queues: []ackbox.Queue{{Name: work}}})
-}
-
 // in returns f for use in a subtest.
 func (f *fixture) in(t *testing.T) *fixture {
+	t.Helper()
 	return &fixture{t: t, ctx: f.ctx, Broker: f.Broker}
 }
 
@@ -145,6 +145,7 @@ func (f *fixture) subscribeFunc(queue string, prefetch int, before func(ackbox.D
 
 // in returns s for use in a subtest.
 func (s *subscription) in(t *testing.T) *subscription {
+	t.Helper()
 	return &subscription{f: s.f.in(t), deliveries: s.deliveries, stop: s.stop, done: s.done}
 }
 
@@ -220,22 +221,22 @@ func foreign(queue string) ackbox.Job {
 }
 
 // same checks that got arrived as want, Exchange and RoutingKey included.
-func same(t *testing.T, got, want ackbox.Job) {
-	t.Helper()
-	sameContent(t, got, want)
+func (f *fixture) same(got, want ackbox.Job) {
+	f.t.Helper()
+	f.sameContent(got, want)
 	if got.Exchange != want.Exchange || got.RoutingKey != want.RoutingKey {
-		t.Errorf("came by exchange %q, key %q; want %q, %q", got.Exchange, got.RoutingKey, want.Exchange, want.RoutingKey)
+		f.t.Errorf("came by exchange %q, key %q; want %q, %q", got.Exchange, got.RoutingKey, want.Exchange, want.RoutingKey)
 	}
 }
 
 // sameContent is same for a message that has been parked or buried meanwhile,
 // which changes its route.
-func sameContent(t *testing.T, got, want ackbox.Job) {
-	t.Helper()
+func (f *fixture) sameContent(got, want ackbox.Job) {
+	f.t.Helper()
 	check := func(field string, got, want any) {
-		t.Helper()
+		f.t.Helper()
 		if got != want {
-			t.Errorf("%s is %v, want %v", field, got, want)
+			f.t.Errorf("%s is %v, want %v", field, got, want)
 		}
 	}
 	check("ID", got.ID, want.ID)
@@ -247,9 +248,9 @@ func sameContent(t *testing.T, got, want ackbox.Job) {
 	check("Ledger", got.Ledger, want.Ledger)
 	check("CreatedAt in seconds", got.CreatedAt.Unix(), want.CreatedAt.Unix())
 	if !bytes.Equal(got.Payload, want.Payload) {
-		t.Errorf("Payload has %d bytes and differs from the %d that were sent", len(got.Payload), len(want.Payload))
+		f.t.Errorf("Payload has %d bytes and differs from the %d that were sent", len(got.Payload), len(want.Payload))
 	}
 	if !maps.Equal(got.Headers, want.Headers) {
-		t.Errorf("Headers are %v, want %v", got.Headers, want.Headers)
+		f.t.Errorf("Headers are %v, want %v", got.Headers, want.Headers)
 	}
 }

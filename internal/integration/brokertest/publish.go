@@ -10,7 +10,7 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-func roundTrip(t *testing.T, factory Factory) {
+func roundTrip(f *fixture) {
 	everyByte := make([]byte, 256)
 	for i := range everyByte {
 		everyByte[i] = byte(i)
@@ -33,11 +33,10 @@ func roundTrip(t *testing.T, factory Factory) {
 			want:   func(j *ackbox.Job) { j.Queue, j.MaxAttempts = work, 0 },
 		},
 	}
-	f := openOne(t, factory)
 	s := f.subscribe(work, 1)
 	for _, tt := range tests {
 		// One after the other on one broker: they would only share its queue.
-		t.Run(tt.name, func(t *testing.T) {
+		f.t.Run(tt.name, func(t *testing.T) {
 			f, s := f.in(t), s.in(t)
 			job := jobFor(work)
 			if tt.change != nil {
@@ -49,9 +48,9 @@ func roundTrip(t *testing.T, factory Factory) {
 			if tt.want != nil {
 				tt.want(&want)
 			}
-			same(t, d.Job, want)
+			f.same(d.Job, want)
 			if d.Redelivered || d.Returns != 0 {
-				t.Errorf("a first delivery is redelivered %v, returned %d times", d.Redelivered, d.Returns)
+				f.t.Errorf("a first delivery is redelivered %v, returned %d times", d.Redelivered, d.Returns)
 			}
 		})
 	}
@@ -60,18 +59,20 @@ func roundTrip(t *testing.T, factory Factory) {
 	f.waits(work, 0)
 }
 
-func emptyBatch(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func emptyBatch(f *fixture) {
 	f.publish(nil, ackbox.Acked)
 	f.publish([]ackbox.Job{}, ackbox.Acked)
 	f.waits(work, 0)
 }
 
-func unroutable(t *testing.T, factory Factory) {
-	f := open(t, factory, ackbox.Topology{
+func unroutableTopology() ackbox.Topology {
+	return ackbox.Topology{
 		Exchanges: []ackbox.Exchange{{Name: "events"}},
 		Queues:    []ackbox.Queue{{Name: work, Bindings: []ackbox.Binding{{Exchange: "events", RoutingKey: "bound"}}}},
-	})
+	}
+}
+
+func unroutable(f *fixture) {
 	jobs := jobsFor(work, 6)
 	jobs[1].RoutingKey = "no-such-queue"
 	jobs[2].RoutingKey, jobs[2].Mandatory = "no-such-queue", false
@@ -81,12 +82,15 @@ func unroutable(t *testing.T, factory Factory) {
 	f.waits(work, 3) // what is acked but went nowhere is not here
 }
 
-// The queue is a classic one, since a quorum queue overshoots its bound.
-func fullQueue(t *testing.T, factory Factory) {
-	f := open(t, factory, ackbox.Topology{Queues: []ackbox.Queue{
+func fullQueueTopology() ackbox.Topology {
+	return ackbox.Topology{Queues: []ackbox.Queue{
 		{Name: "small", Type: ackbox.Classic, MaxLength: 2},
 		{Name: work},
-	}})
+	}}
+}
+
+// The queue is a classic one, since a quorum queue overshoots its bound.
+func fullQueue(f *fixture) {
 	f.publish(jobsFor("small", 2), ackbox.Acked)
 	f.waits("small", 2)
 	jobs := []ackbox.Job{jobFor(work), jobFor("small"), jobFor(work)}
@@ -102,23 +106,20 @@ func fullQueue(t *testing.T, factory Factory) {
 	s.nextAcked()
 }
 
-func missingExchange(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func missingExchange(f *fixture) {
 	jobs := jobsFor(work, 3)
 	jobs[1].Exchange = "no-such-exchange"
 	f.neighboursArrive(jobs)
 }
 
-func oversized(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func oversized(f *fixture) {
 	jobs := jobsFor(work, 3)
 	jobs[1].Payload = make([]byte, MaxMessageBytes+1)
 	f.neighboursArrive(jobs)
 }
 
 // A name that does not fit an AMQP frame would end the whole connection.
-func overlongName(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func overlongName(f *fixture) {
 	jobs := jobsFor(work, 3)
 	jobs[1].RoutingKey = strings.Repeat("k", 256)
 	f.neighboursArrive(jobs)
@@ -143,26 +144,32 @@ func (f *fixture) neighboursArrive(jobs []ackbox.Job) {
 	}
 }
 
-func routing(t *testing.T, factory Factory) {
-	f := open(t, factory, ackbox.Topology{
+func routingTopology() ackbox.Topology {
+	return ackbox.Topology{
 		Exchanges: []ackbox.Exchange{
 			{Name: "direct"}, {Name: "topic", Kind: ackbox.Topic}, {Name: "fanout", Kind: ackbox.Fanout},
 		},
 		Queues: []ackbox.Queue{
 			{Name: "a", Bindings: []ackbox.Binding{
-				{Exchange: "direct", RoutingKey: "x"}, {Exchange: "topic", RoutingKey: "order.*"},
+				{Exchange: "direct", RoutingKey: "x"},
+				{Exchange: "topic", RoutingKey: "order.*"},
 				{Exchange: "topic", RoutingKey: "order.paid"}, // a second match is not a second copy
 				{Exchange: "fanout", RoutingKey: "ignored"},
 			}},
 			{Name: "b", Bindings: []ackbox.Binding{
-				{Exchange: "direct", RoutingKey: "x"}, {Exchange: "direct", RoutingKey: "y"},
-				{Exchange: "topic", RoutingKey: "#.paid"}, {Exchange: "fanout"},
+				{Exchange: "direct", RoutingKey: "x"},
+				{Exchange: "direct", RoutingKey: "y"},
+				{Exchange: "topic", RoutingKey: "#.paid"},
+				{Exchange: "fanout"},
 			}},
 			{Name: "c", Bindings: []ackbox.Binding{
 				{Exchange: "direct", RoutingKey: "*"}, {Exchange: "topic", RoutingKey: "#"},
 			}},
 		},
-	})
+	}
+}
+
+func routing(f *fixture) {
 	tests := []struct {
 		exchange, key string
 		queues        []string
@@ -205,17 +212,16 @@ func routing(t *testing.T, factory Factory) {
 			d := s.nextAcked()
 			job, ok := jobs[d.ID]
 			if !ok {
-				t.Fatalf("queue %q got exchange %q, key %q, which it should not, or not again", queue, d.Exchange, d.RoutingKey)
+				f.t.Fatalf("queue %q got exchange %q, key %q, which it should not, or not again", queue, d.Exchange, d.RoutingKey)
 			}
 			delete(jobs, d.ID)
-			same(t, d.Job, job)
+			f.same(d.Job, job)
 		}
 	}
 }
 
-func concurrentPublish(t *testing.T, factory Factory) {
+func concurrentPublish(f *fixture) {
 	const publishers, batches, size = 4, 5, 20
-	f := openOne(t, factory)
 	s := f.subscribe(work, 50)
 	var sent []string
 	var mu sync.Mutex
@@ -226,7 +232,7 @@ func concurrentPublish(t *testing.T, factory Factory) {
 				jobs := jobsFor(work, size)
 				for i, o := range f.Publish(f.ctx, jobs) {
 					if o.Status != ackbox.Acked {
-						t.Errorf("Publish: job %d is %v (%s)", i, o.Status, o.Reason)
+						f.t.Errorf("Publish: job %d is %v (%s)", i, o.Status, o.Reason)
 					}
 					mu.Lock()
 					sent = append(sent, jobs[i].ID)
@@ -241,7 +247,7 @@ func concurrentPublish(t *testing.T, factory Factory) {
 		got[i] = d.ID
 		wg.Go(func() { // receipts are safe for concurrent use
 			if err := d.Receipt.Ack(); err != nil {
-				t.Errorf("Ack: %v", err)
+				f.t.Errorf("Ack: %v", err)
 			}
 		})
 	}
@@ -249,7 +255,7 @@ func concurrentPublish(t *testing.T, factory Factory) {
 	slices.Sort(got)
 	slices.Sort(sent)
 	if !slices.Equal(got, sent) {
-		t.Errorf("%d messages were sent, %d arrived, but not each exactly once", len(sent), len(got))
+		f.t.Errorf("%d messages were sent, %d arrived, but not each exactly once", len(sent), len(got))
 	}
 	s.stop()
 	f.must("Consume", s.returned())

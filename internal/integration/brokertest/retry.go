@@ -1,14 +1,12 @@
 package brokertest
 
 import (
-	"testing"
 	"time"
 
 	"github.com/ackbox/ackbox"
 )
 
-func retry(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func retry(f *fixture) {
 	job := foreign(work)
 	f.publish([]ackbox.Job{job}, ackbox.Acked)
 	s := f.subscribe(work, 1)
@@ -23,11 +21,11 @@ func retry(t *testing.T, factory Factory) {
 		d = s.next()
 		// A broker's clock counts in milliseconds.
 		if waited := time.Since(start); waited < Ladder()[0]-5*time.Millisecond {
-			t.Errorf("came back after %v, the rung is %v", waited, Ladder()[0])
+			f.t.Errorf("came back after %v, the rung is %v", waited, Ladder()[0])
 		}
-		sameContent(t, d.Job, job)
+		f.sameContent(d.Job, job)
 		if d.First() {
-			t.Error("a retry claims to be a first delivery")
+			f.t.Error("a retry claims to be a first delivery")
 		}
 		f.must("Requeue", d.Receipt.Requeue()) // for the next round
 	}
@@ -38,8 +36,7 @@ func retry(t *testing.T, factory Factory) {
 }
 
 // While one message is parked its queue flows, and so do shorter pauses.
-func retryBlocksNothing(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func retryBlocksNothing(f *fixture) {
 	long, short, fresh := foreign(work), foreign(work), foreign(work)
 	f.publish([]ackbox.Job{long, short}, ackbox.Acked)
 	s := f.subscribe(work, 2)
@@ -60,12 +57,11 @@ func retryBlocksNothing(t *testing.T, factory Factory) {
 		seen[last.ID] = true
 	}
 	if last.ID != long.ID || len(seen) != 3 {
-		t.Errorf("%d different messages came, the last was %s; want 3, the last %s", len(seen), last.ID, long.ID)
+		f.t.Errorf("%d different messages came, the last was %s; want 3, the last %s", len(seen), last.ID, long.ID)
 	}
 }
 
-func buryAndRequeue(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func buryAndRequeue(f *fixture) {
 	job := foreign(work)
 	f.publish([]ackbox.Job{job}, ackbox.Acked)
 	s := f.subscribe(work, 1)
@@ -77,24 +73,23 @@ func buryAndRequeue(t *testing.T, factory Factory) {
 	f.waits(work, 0)
 
 	if n, err := f.RequeueDead(f.ctx, work, 10); n != 1 || err != nil {
-		t.Fatalf("RequeueDead: %d, %v; want 1", n, err)
+		f.t.Fatalf("RequeueDead: %d, %v; want 1", n, err)
 	}
 	d = s.nextAcked()
 	job.Attempt = 1 // its tries start anew, and the error is gone
-	sameContent(t, d.Job, job)
+	f.sameContent(d.Job, job)
 	if n, err := f.RequeueDead(f.ctx, work, 10); n != 0 || err != nil {
-		t.Errorf("RequeueDead of nothing: %d, %v; want 0", n, err)
+		f.t.Errorf("RequeueDead of nothing: %d, %v; want 0", n, err)
 	}
 }
 
-func requeueDeadLimit(t *testing.T, factory Factory) {
-	f := openOne(t, factory)
+func requeueDeadLimit(f *fixture) {
 	for range 3 {
 		f.must("Bury", f.Bury(f.ctx, ackbox.Delivery{Job: foreign(work)}, "cause"))
 	}
 	for waits, want := 0, []int{2, 1, 0}; len(want) > 0; want = want[1:] {
 		if n, err := f.RequeueDead(f.ctx, work, 2); n != want[0] || err != nil {
-			t.Fatalf("RequeueDead: %d, %v; want %d", n, err, want[0])
+			f.t.Fatalf("RequeueDead: %d, %v; want %d", n, err, want[0])
 		}
 		waits += want[0]
 		f.waits(work, waits)

@@ -47,37 +47,39 @@ type Factory func(t *testing.T, topology ackbox.Topology) Broker
 
 // Run runs the suite on the brokers that factory makes, one for each subtest.
 func Run(t *testing.T, factory func(t *testing.T, topology ackbox.Topology) Broker) {
+	t.Helper()
 	tests := []struct {
-		name string
-		run  func(*testing.T, Factory)
+		name     string
+		topology ackbox.Topology
+		run      func(*fixture)
 	}{
-		{"RoundTrip", roundTrip},
-		{"EmptyBatch", emptyBatch},
-		{"Unroutable", unroutable},
-		{"FullQueue", fullQueue},
-		{"MissingExchange", missingExchange},
-		{"Oversized", oversized},
-		{"OverlongName", overlongName},
-		{"Routing", routing},
-		{"ConcurrentPublish", concurrentPublish},
-		{"Prefetch", prefetch},
-		{"Requeue", requeue},
-		{"SettleOnce", settleOnce},
-		{"GracefulStop", gracefulStop},
-		{"TwoConsumersShare", twoConsumersShare},
-		{"UnknownQueue", unknownQueue},
-		{"Waiting", waiting},
-		{"Retry", retry},
-		{"RetryBlocksNothing", retryBlocksNothing},
-		{"BuryAndRequeue", buryAndRequeue},
-		{"RequeueDeadLimit", requeueDeadLimit},
-		{"CloseWhileConsuming", closeWhileConsuming},
-		{"AfterClose", afterClose},
+		{"RoundTrip", oneQueue(), roundTrip},
+		{"EmptyBatch", oneQueue(), emptyBatch},
+		{"Unroutable", unroutableTopology(), unroutable},
+		{"FullQueue", fullQueueTopology(), fullQueue},
+		{"MissingExchange", oneQueue(), missingExchange},
+		{"Oversized", oneQueue(), oversized},
+		{"OverlongName", oneQueue(), overlongName},
+		{"Routing", routingTopology(), routing},
+		{"ConcurrentPublish", oneQueue(), concurrentPublish},
+		{"Prefetch", oneQueue(), prefetch},
+		{"Requeue", oneQueue(), requeue},
+		{"SettleOnce", oneQueue(), settleOnce},
+		{"GracefulStop", oneQueue(), gracefulStop},
+		{"TwoConsumersShare", oneQueue(), twoConsumersShare},
+		{"UnknownQueue", unknownQueueTopology(), unknownQueue},
+		{"Waiting", oneQueue(), waiting},
+		{"Retry", oneQueue(), retry},
+		{"RetryBlocksNothing", oneQueue(), retryBlocksNothing},
+		{"BuryAndRequeue", oneQueue(), buryAndRequeue},
+		{"RequeueDeadLimit", oneQueue(), requeueDeadLimit},
+		{"CloseWhileConsuming", oneQueue(), closeWhileConsuming},
+		{"AfterClose", oneQueue(), afterClose},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tt.run(t, factory)
+			tt.run(open(t, factory, tt.topology))
 		})
 	}
 }

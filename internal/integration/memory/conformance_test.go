@@ -16,6 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	brokertest.Run(t, func(t *testing.T, topology ackbox.Topology) brokertest.Broker {
+		t.Helper()
 		b, err := memory.New(memory.Config{
 			Topology:        topology,
 			RetryLadder:     brokertest.Ladder(),
