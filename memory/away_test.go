@@ -36,21 +36,22 @@ func TestAway(t *testing.T) {
 		if out := b.Publish(t.Context(), []ackbox.Job{job("4")}); out[0].Status != ackbox.Unknown {
 			t.Errorf("Publish: %v, want unknown", out[0])
 		}
-		if b.Consume(t.Context(), queue, 1, nil) == nil {
-			t.Error("Consume while away: no error")
-		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := b.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Ready while away: %v, want the deadline", err)
 		}
+		must(t, b.Consume(ctx, queue, 1, nil)) // ended with nothing in hand
 		ready := make(chan error, 1)
 		go func() { ready <- b.Ready(t.Context()) }()
+		z := subscribe(t, b, 9) // waits, too
 		synctest.Wait()
+		if n := len(z.deliveries) + len(ready); n != 0 {
+			t.Error("something went on while the broker was away")
+		}
 
 		b.SetAway(false)
 		must(t, <-ready)
-		z := subscribe(t, b, 9)
 		synctest.Wait()
 		for i, want := range []string{"1", "2", "3"} {
 			d := <-z.deliveries
@@ -77,15 +78,17 @@ func TestRetryBecomesDueWhileAway(t *testing.T) {
 	})
 }
 
-func TestCloseWakesReady(t *testing.T) {
+func TestCloseWakesWhoWaitsForTheBroker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, memory.Config{})
 		b.SetAway(true)
 		ready := make(chan error, 1)
 		go func() { ready <- b.Ready(t.Context()) }()
+		s := subscribe(t, b, 1)
 		synctest.Wait()
 		must(t, b.Close())
+		s.closed(t)
 		if err := <-ready; !errors.Is(err, ackbox.ErrClosed) {
 			t.Errorf("Ready: %v, want ErrClosed", err)
 		}

@@ -89,10 +89,10 @@ func (b *Broker) Waiting(ctx context.Context, queue string) (int, error) {
 
 // SetAway makes the broker unreachable, or reachable again, as an outage of a
 // server is seen by its clients: Ready blocks, Publish answers Unknown,
-// Consume and the other methods return an error, receipts fail, and deliveries
-// in consumers' hands go back to their queues. Messages are kept, and waiting
-// retries become due meanwhile. It does nothing when there is nothing to
-// change, or after Close.
+// running Consumes end with an error and new ones wait, receipts and the other
+// methods fail, and deliveries in consumers' hands go back to their queues.
+// Messages are kept, and waiting retries become due meanwhile. SetAway does
+// nothing when there is nothing to change, or after Close.
 func (b *Broker) SetAway(away bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ackbox/ackbox"
@@ -28,12 +29,22 @@ type consumer struct {
 // unsettled at any time. Consumers of one queue are served in turn.
 //
 // When ctx ends no further delivery is handed out; Consume waits until all
-// that were are settled and returns nil. It returns an error if it cannot
-// subscribe (unknown queue, bad prefetch, broker away or closed) or if the
-// broker goes away or is closed meanwhile: then what was not settled is
-// delivered again, to whoever subscribes next.
+// that were are settled and returns nil. If the broker is away when Consume is
+// called, it waits for it. It returns an error if it cannot subscribe (unknown
+// queue, bad prefetch, broker closed) or if the broker goes away or is closed
+// meanwhile: then what was not settled is delivered again, to whoever
+// subscribes next.
 func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error {
 	c, err := b.subscribe(queue, prefetch)
+	for errors.Is(err, errAway) {
+		if err := b.Ready(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil // asked to stop with nothing in hand
+			}
+			return err
+		}
+		c, err = b.subscribe(queue, prefetch)
+	}
 	if err != nil {
 		return err
 	}
