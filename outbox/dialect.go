@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ackbox/ackbox"
 )
 
 // dialect is all that differs between the two databases. Statements are
@@ -22,6 +24,8 @@ type dialect struct {
 	numbered bool
 	// idList encodes ids for the {in ids} token.
 	idList func([]string) string
+	// batchList encodes claimed jobs for the {in batch} token.
+	batchList func([]ackbox.Job) string
 	// timeParam encodes a caller's absolute time.
 	timeParam func(time.Time) any
 }
@@ -50,20 +54,34 @@ var postgresDialect = &dialect{
 		"{id ?}", "?::uuid",
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
+		"{own id}", "t.id::text",
+		"{t.id}", "t.id::text",
 		"{in ids}", "= ANY(?::uuid[])",
+		// The rows are locked by this transaction since the claim.
+		"{in batch}", "id = ANY(?::uuid[])",
 		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
 		"{lock t}", "FOR NO KEY UPDATE OF t SKIP LOCKED",
 		"{lock delete}", "FOR UPDATE SKIP LOCKED",
-		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, target text, after_ms bigint, charge boolean, error text)",
+		"{lock wait}", "FOR NO KEY UPDATE",
+		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, target text, after_ms bigint, charge boolean, error text)",
 		"{pairs}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
 		"{append l.error}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', l.error)`,
 		"{append ?}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', ?::text)`,
 	},
-	idList:    func(ids []string) string { return "{" + strings.Join(ids, ",") + "}" },
+	idList: postgresIDs,
+	batchList: func(jobs []ackbox.Job) string {
+		ids := make([]string, len(jobs))
+		for i, job := range jobs {
+			ids[i] = job.ID
+		}
+		return postgresIDs(ids)
+	},
 	timeParam: func(t time.Time) any { return t.UTC() },
 }
+
+func postgresIDs(ids []string) string { return "{" + strings.Join(ids, ",") + "}" }
 
 // sqliteTime is how times stand in SQLite: text that sorts and that a person
 // can read, in UTC, to the millisecond.
@@ -83,13 +101,18 @@ var sqliteDialect = &dialect{
 		"{id ?}", "?",
 		"{json ?}", "?",
 		"{id}", "id",
+		"{own id}", "id", // RETURNING knows the table's own columns only, without alias
+		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
+		// Nothing was locked since the claim: a worker may have moved the row on.
+		"{in batch}", "(id, attempt, resend) IN (SELECT value ->> 'id', value ->> 'attempt', value ->> 'resend' FROM json_each(?))",
 		// One process, one writer: there is nobody to skip.
 		"{lock}", "",
 		"{lock t}", "",
 		"{lock delete}", "",
-		"{rows}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'target' AS target,
-		value ->> 'after_ms' AS after_ms, value ->> 'charge' AS charge, value ->> 'error' AS error FROM json_each(?)) AS r`,
+		"{lock wait}", "",
+		"{rows}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt,
+		value ->> 'resend' AS resend, value ->> 'target' AS target, value ->> 'after_ms' AS after_ms, value ->> 'charge' AS charge, value ->> 'error' AS error FROM json_each(?)) AS r`,
 		"{pairs}", `(SELECT i.value AS id, a.value AS attempt FROM json_each(?) AS i JOIN json_each(?) AS a ON a.key = i.key) AS r`,
 		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
 		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', l.error))`,
@@ -98,6 +121,14 @@ var sqliteDialect = &dialect{
 	},
 	idList: func(ids []string) string {
 		list, _ := json.Marshal(ids) // a []string always encodes
+		return string(list)
+	},
+	batchList: func(jobs []ackbox.Job) string {
+		changes := make([]change, len(jobs))
+		for i, job := range jobs {
+			changes[i] = change{ID: job.ID, Attempt: job.Attempt, Resend: &job.Resend}
+		}
+		list, _ := json.Marshal(changes) // numbers and strings always encode
 		return string(list)
 	},
 	timeParam: func(t time.Time) any { return t.UTC().Format(sqliteTime) },

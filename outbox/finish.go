@@ -5,31 +5,54 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/ackbox/ackbox"
 )
 
+// rowsPerStatement bounds the rows, and so the memory and the locks, of one
+// statement that is given ids.
+const rowsPerStatement = 1000
+
 // Finish records what became of jobs in a worker's hands and returns a verdict
 // for each transition, in order. Many done jobs cost one statement. Rows that
 // a dispatcher has locked, because their batch is still on the wire, are
-// skipped and come back Busy: ask again in a few milliseconds.
+// skipped and come back Busy: ask again in a few milliseconds. Of several
+// transitions of one try the first Done counts, or else the first.
 //
-// It is idempotent: after an error, whatever was recorded comes back Stale the
-// next time and nothing is recorded twice. Safe for concurrent use.
+// An id that no row has, or that is none, comes back Stale and disturbs no
+// other transition. A To that is no [ackbox.State] is an error, before
+// anything is recorded. On any other error some of the transitions may have
+// been recorded; ask again with all of them: what was recorded comes back
+// Stale. Only an uncharged transition to Pending is recorded again, as one
+// more copy, which does no harm. Its Error becomes the row's last error but is
+// left out of the list of errors, which is kept for tries and refusals.
+//
+// Finish is bounded by Config.StatementTimeout for each thousand transitions
+// and safe for concurrent use.
 func (s *Store) Finish(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
-	ctx, cancel := s.deadline(ctx)
-	defer cancel()
-	var done, rest []ackbox.Transition
 	for _, t := range transitions {
-		switch {
-		case !validID(t.ID): // not ours, whatever its headers claim
-		case t.To == ackbox.Done:
-			done = append(done, t)
-		default:
-			rest = append(rest, t)
+		if !t.To.Valid() {
+			return nil, fmt.Errorf("outbox: transition of job %q: To is %q: want one of %q", t.ID, t.To, ackbox.States())
 		}
 	}
-	recorded := make(map[try]bool, len(transitions))
+	verdicts := make([]ackbox.Verdict, 0, len(transitions))
+	for some := range slices.Chunk(transitions, rowsPerStatement) {
+		v, err := s.finishSome(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		verdicts = append(verdicts, v...)
+	}
+	return verdicts, nil
+}
+
+func (s *Store) finishSome(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	done, rest := split(transitions)
+	recorded := make(map[try]ackbox.State, len(done)+len(rest))
 	if len(done) > 0 {
 		ids, err := s.markDone(ctx, done)
 		if err != nil {
@@ -38,7 +61,11 @@ func (s *Store) Finish(ctx context.Context, transitions []ackbox.Transition) ([]
 		note(recorded, done, ids)
 	}
 	if len(rest) > 0 {
-		ids, err := s.apply(ctx, s.pool, rest)
+		changes := make([]change, len(rest))
+		for i, t := range rest {
+			changes[i] = changeOf(t)
+		}
+		ids, err := s.apply(ctx, s.pool, changes)
 		if err != nil {
 			return nil, err
 		}
@@ -47,29 +74,75 @@ func (s *Store) Finish(ctx context.Context, transitions []ackbox.Transition) ([]
 	return s.verdicts(ctx, transitions, recorded)
 }
 
+// split picks the transitions that are worth a statement: one for each id, so
+// that what a statement did is known by the ids it returns.
+func split(transitions []ackbox.Transition) (done, rest []ackbox.Transition) {
+	taken := make(map[string]bool, len(transitions))
+	for _, t := range transitions {
+		if t.To == ackbox.Done && possible(t) && !taken[t.ID] {
+			taken[t.ID] = true
+			done = append(done, t)
+		}
+	}
+	for _, t := range transitions {
+		if t.To != ackbox.Done && possible(t) && !taken[t.ID] {
+			taken[t.ID] = true
+			rest = append(rest, t)
+		}
+	}
+	return done, rest
+}
+
+// possible reports whether a row with the transition's id and attempt can
+// exist. Both come from a message's headers, which anybody can write: they
+// must not be able to fail a statement that serves their neighbours.
+func possible(t ackbox.Transition) bool { return validID(t.ID) && validCount(t.Attempt) }
+
+// validCount reports whether the table's integers can hold n.
+func validCount(n int) bool { return n >= 0 && n <= math.MaxInt32 }
+
+// reachable reports whether an unfinished row can go from one state to another.
+func reachable(from, to ackbox.State) bool {
+	switch to {
+	case ackbox.Pending, ackbox.Done, ackbox.Dead:
+		return true
+	case ackbox.Sent, ackbox.Nacked:
+		return from == ackbox.Pending
+	case ackbox.Cancelled:
+		return from == ackbox.Pending || from == ackbox.Nacked
+	}
+	return false
+}
+
 // try is what guards a transition.
 type try struct {
 	id      string
 	attempt int
 }
 
-func note(recorded map[try]bool, transitions []ackbox.Transition, ids map[string]bool) {
+func note(recorded map[try]ackbox.State, transitions []ackbox.Transition, ids map[string]bool) {
 	for _, t := range transitions {
 		if ids[t.ID] {
-			recorded[try{t.ID, t.Attempt}] = true
+			recorded[try{t.ID, t.Attempt}] = t.To
 		}
 	}
 }
 
 // verdicts tells the rows that were locked from those that have moved on.
-func (s *Store) verdicts(ctx context.Context, transitions []ackbox.Transition, recorded map[try]bool) ([]ackbox.Verdict, error) {
+func (s *Store) verdicts(ctx context.Context, transitions []ackbox.Transition, recorded map[try]ackbox.State) ([]ackbox.Verdict, error) {
 	verdicts := make([]ackbox.Verdict, len(transitions))
+	told := make(map[try]bool, len(recorded))
 	var missing []string
 	for i, t := range transitions {
+		key := try{t.ID, t.Attempt}
+		to, ok := recorded[key]
 		switch {
-		case recorded[try{t.ID, t.Attempt}]:
+		case ok && to == t.To && !told[key]:
+			told[key] = true
 			verdicts[i] = ackbox.Recorded
-		case validID(t.ID):
+		case ok || !possible(t):
+			verdicts[i] = ackbox.Stale
+		default:
 			missing = append(missing, t.ID)
 		}
 	}
@@ -78,19 +151,19 @@ func (s *Store) verdicts(ctx context.Context, transitions []ackbox.Transition, r
 		return nil, err
 	}
 	for i, t := range transitions {
-		if verdicts[i] != ackbox.Recorded && !open[try{t.ID, t.Attempt}] {
+		if from, ok := open[try{t.ID, t.Attempt}]; verdicts[i] == ackbox.Busy && (!ok || !reachable(from, t.To)) {
 			verdicts[i] = ackbox.Stale
 		}
 	}
 	return verdicts, nil
 }
 
-// open returns which of the rows are unfinished, and at which try.
-func (s *Store) open(ctx context.Context, ids []string) (map[try]bool, error) {
+// open returns the states of those rows that are unfinished, by their try.
+func (s *Store) open(ctx context.Context, ids []string) (map[try]ackbox.State, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	open := make(map[try]bool, len(ids))
+	open := make(map[try]ackbox.State, len(ids))
 	rows, err := s.pool.QueryContext(ctx, s.sql.stateOf, s.d.idList(ids))
 	if err != nil {
 		return nil, fmt.Errorf("outbox: read states: %w", err)
@@ -102,7 +175,7 @@ func (s *Store) open(ctx context.Context, ids []string) (map[try]bool, error) {
 		if err := rows.Scan(&t.id, &t.attempt, &state); err != nil {
 			return nil, fmt.Errorf("outbox: read states: %w", err)
 		}
-		open[t] = !state.Final()
+		open[t] = state
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("outbox: read states: %w", err)
@@ -119,20 +192,28 @@ func (s *Store) markDone(ctx context.Context, transitions []ackbox.Transition) (
 	return readIDs(s.pool.QueryContext(ctx, s.sql.markDone, s.d.idList(ids), s.d.intList(attempts)))
 }
 
-// apply records transitions of any kind, in one statement.
-func (s *Store) apply(ctx context.Context, c conn, transitions []ackbox.Transition) (map[string]bool, error) {
-	type change struct {
-		ID      string       `json:"id"`
-		Attempt int          `json:"attempt"`
-		Target  ackbox.State `json:"target"`
-		AfterMS int64        `json:"after_ms"`
-		Charge  bool         `json:"charge"`
-		Error   string       `json:"error"`
+// change is a transition as the statement apply reads it.
+type change struct {
+	ID      string `json:"id"`
+	Attempt int    `json:"attempt"`
+	// Resend, if set, guards the change too: only that copy is meant.
+	Resend  *int         `json:"resend,omitempty"`
+	Target  ackbox.State `json:"target"`
+	AfterMS int64        `json:"after_ms"`
+	Charge  bool         `json:"charge"`
+	Error   string       `json:"error"`
+}
+
+func changeOf(t ackbox.Transition) change {
+	return change{
+		ID: t.ID, Attempt: t.Attempt, Target: t.To, AfterMS: millis(t.After),
+		Charge: t.Charge && t.To == ackbox.Pending, Error: errorText(t.Error),
 	}
-	changes := make([]change, len(transitions))
-	for i, t := range transitions {
-		changes[i] = change{t.ID, t.Attempt, t.To, millis(t.After), t.Charge, errorText(t.Error)}
-	}
+}
+
+// apply records changes of any kind, one for each id, in one statement. It
+// returns the ids of the rows that changed.
+func (s *Store) apply(ctx context.Context, c conn, changes []change) (map[string]bool, error) {
 	list, err := json.Marshal(changes)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: encode transitions: %w", err)
@@ -163,7 +244,7 @@ func readIDs(rows *sql.Rows, err error) (map[string]bool, error) {
 // current copy: unfinished, at the same try and not sent again since. Workers
 // ask before they run any delivery that is not a first one.
 func (s *Store) Current(ctx context.Context, job ackbox.Job) (bool, error) {
-	if !validID(job.ID) {
+	if !validID(job.ID) || !validCount(job.Attempt) || !validCount(job.Resend) {
 		return false, nil
 	}
 	ctx, cancel := s.deadline(ctx)
@@ -185,35 +266,10 @@ func (s *Store) Vouch(ctx context.Context, ids []string) error {
 			valid = append(valid, id)
 		}
 	}
-	if len(valid) == 0 {
-		return nil
-	}
-	_, err := s.exec(ctx, "vouch", s.sql.vouch, s.d.idList(valid))
-	return err
-}
-
-// finishIn completes the job of ctx's handler within the handler's transaction.
-func (s *Store) finishIn(ctx context.Context, c execer) error {
-	run, err := jobOf(ctx)
-	if err != nil {
-		return err
-	}
-	if !validID(run.Job.ID) {
-		return ackbox.ErrSuperseded
-	}
-	ctx, cancel := s.deadline(ctx)
-	defer cancel()
-	query, args := s.sql.complete, []any{run.Job.ID, run.Job.Attempt}
-	if run.Cause != nil {
-		cause := errorText(run.Cause.Error())
-		query, args = s.sql.giveUp, []any{cause, cause, run.Job.ID, run.Job.Attempt}
-	}
-	n, err := affected(c.ExecContext(ctx, query, args...))
-	switch {
-	case err != nil:
-		return fmt.Errorf("outbox: complete job %s: %w", run.Job.ID, err)
-	case n == 0:
-		return ackbox.ErrSuperseded
+	for some := range slices.Chunk(valid, rowsPerStatement) {
+		if _, err := s.exec(ctx, "vouch", s.sql.vouch, s.d.idList(some)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

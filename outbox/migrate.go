@@ -74,7 +74,7 @@ func (s *Store) migrationsAfter(version int) []string {
 		if s.cfg.Schema != "" {
 			steps = append(steps, `CREATE SCHEMA IF NOT EXISTS "`+s.cfg.Schema+`";`)
 		}
-		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP);`)
+		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP);`)
 	}
 	names := strings.NewReplacer("{table}", s.sql.table, "{table_name}", s.cfg.Table)
 	for v := version + 1; v <= schemaVersion; v++ {
@@ -100,13 +100,15 @@ type queryer interface {
 // version returns the version of the jobs table, 0 where there is none.
 func (s *Store) version(ctx context.Context, q queryer) (int, error) {
 	var there bool
-	exists := `SELECT to_regclass($1) IS NOT NULL`
-	name := s.versionTable()
+	// to_regclass would not do: it may answer from the session's cache, which
+	// waiting for an advisory lock does not refresh. Reading the catalog does.
+	exists := `SELECT count(*) > 0 FROM pg_catalog.pg_tables WHERE schemaname = coalesce(nullif($1, ''), current_schema()) AND tablename = $2`
+	args := []any{s.cfg.Schema, s.cfg.Table + "_migrations"}
 	if !s.d.schemas {
 		exists = `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = ?`
-		name = strings.Trim(name, `"`)
+		args = args[1:]
 	}
-	if err := q.QueryRowContext(ctx, exists, name).Scan(&there); err != nil || !there {
+	if err := q.QueryRowContext(ctx, exists, args...).Scan(&there); err != nil || !there {
 		return 0, err
 	}
 	var version sql.NullInt64

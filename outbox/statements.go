@@ -7,7 +7,7 @@ import "strings"
 type statements struct {
 	table string
 
-	insertInto, insertRow string
+	inserts               [8]string // of 1, 2, 4, … 128 rows
 	claim, sessionBound   string
 	markSent, markDone    string
 	apply                 string
@@ -21,10 +21,20 @@ type statements struct {
 	requeue, cancel       string
 }
 
-// openStates are the states in which a worker's report about the current try
-// is welcome. Pending and nacked are among them because a copy whose confirm
-// never came may have been delivered all the same.
-const openStates = `('pending', 'nacked', 'sent')`
+// unfinished are the states in which a report about the current try is welcome:
+// pending, nacked and, of a job that somebody here will finish, sent. Pending
+// and nacked are among them because a copy whose confirm never came may have
+// been delivered all the same. The table's CHECK makes this one test enough.
+const unfinished = `finished_at IS NULL`
+
+// picked wraps a statement around the rows that its first query locked. It is
+// a CTE and not a subquery because PostgreSQL may run a subquery more than
+// once, and would then skip and lock other rows each time, past the LIMIT. The
+// lock re-checks the query's conditions on the newest version of a row, so the
+// id alone is guard enough for what follows.
+func picked(query, statement string) string {
+	return "WITH picked AS MATERIALIZED (\n\t" + query + "\n)\n" + statement + " WHERE id IN (SELECT id FROM picked)"
+}
 
 // The row's columns as claim reads them.
 const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
@@ -34,39 +44,46 @@ const entryColumns = jobColumns + `, state, due_at, sent_at, finished_at, last_e
 
 func newStatements(d *dialect, cfg Config) statements {
 	table := qualified(cfg)
-	tokens := strings.NewReplacer(append([]string{"{table}", table, "{open}", openStates}, d.tokens...)...)
+	tokens := strings.NewReplacer(append([]string{"{table}", table, "{unfinished}", unfinished}, d.tokens...)...)
 	text := func(query string) string { return d.bind(tokens.Replace(query)) }
 
 	s := statements{table: table}
 
-	// Enqueue. The rows' placeholders are appended and bound per call.
-	s.insertInto = tokens.Replace(`INSERT INTO {table} (id, kind, queue, exchange, routing_key, mandatory,
-	payload, headers, max_attempts, due_at, created_at) VALUES `)
-	s.insertRow = tokens.Replace(`({id ?}, ?, ?, ?, ?, ?, ?, {json ?}, ?, coalesce({time ?}, {after ?}), {now})`)
+	// Enqueue. Only a few numbers of rows have a statement, so that many calls
+	// do not fill the drivers' caches of prepared statements.
+	for i := range s.inserts {
+		const row = `({id ?}, ?, ?, ?, ?, ?, ?, {json ?}, ?, coalesce({time ?}, {after ?}), {now})`
+		s.inserts[i] = text(`INSERT INTO {table} (id, kind, queue, exchange, routing_key, mandatory,
+	payload, headers, max_attempts, due_at, created_at) VALUES ` + row + strings.Repeat(", "+row, 1<<i-1))
+	}
 
 	// Relay. The ORDER BY is the partial index's columns in their order, so
 	// the claim reads its batch from the index's front whatever is behind it.
-	s.claim = text(`SELECT ` + jobColumns + ` FROM {table}
-WHERE state = 'pending' AND due_at <= {start}
-ORDER BY due_at, id LIMIT ? {lock}`)
+	// It must say t.id: a bare id is the text that is selected, and the sort by
+	// it would read all that is due.
+	s.claim = text(`SELECT ` + jobColumns + ` FROM {table} AS t
+WHERE t.state = 'pending' AND t.due_at <= {start}
+ORDER BY t.due_at, t.id LIMIT ? {lock}`)
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
 	finished_at = CASE WHEN queue = '' THEN {now} END
-WHERE id {in ids} AND state = 'pending'`)
+WHERE {in batch} AND state = 'pending'`)
 
 	// Finish. Rows of a batch that is still on the wire are locked by its
 	// dispatcher; they are skipped, not waited for. Locking in id order keeps
 	// two flushes from deadlocking.
 	s.markDone = text(`WITH locked AS (
 	SELECT t.id FROM {table} AS t JOIN {pairs} ON r.id = t.id AND r.attempt = t.attempt
-	WHERE t.state IN {open} ORDER BY t.id {lock t}
+	WHERE t.{unfinished} ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET state = 'done', sent_at = coalesce(t.sent_at, {now}), finished_at = {now}
-FROM locked AS l WHERE t.id = l.id RETURNING t.{id}`)
+FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
+	// The WHERE is func reachable in SQL.
 	s.apply = text(`WITH locked AS (
 	SELECT t.id, r.target, r.after_ms, r.charge, r.error
-	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt
-	WHERE t.state = 'pending' OR t.state IN {open} AND r.target IN ('pending', 'done', 'dead')
+	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt AND coalesce(r.resend, t.resend) = t.resend
+	WHERE t.{unfinished} AND (r.target IN ('pending', 'done', 'dead')
+		OR t.state = 'pending' OR t.state = 'nacked' AND r.target = 'cancelled')
 	ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET
@@ -74,59 +91,57 @@ UPDATE {table} AS t SET
 	attempt = CASE WHEN l.charge THEN t.attempt + 1 ELSE t.attempt END,
 	resend = CASE WHEN l.target <> 'pending' THEN t.resend WHEN l.charge THEN 0 ELSE t.resend + 1 END,
 	publish_attempt = CASE WHEN l.target = 'nacked' THEN t.publish_attempt + 1 WHEN l.charge THEN 0 ELSE t.publish_attempt END,
-	due_at = CASE WHEN l.target IN ('pending', 'nacked') AND l.after_ms > 0 THEN {after l.after_ms} ELSE t.due_at END,
-	sent_at = CASE WHEN l.target = 'done' THEN coalesce(t.sent_at, {now}) ELSE t.sent_at END,
-	finished_at = CASE WHEN l.target IN ('done', 'dead') THEN {now} END,
+	due_at = CASE WHEN l.target IN ('pending', 'nacked') THEN {after l.after_ms} ELSE t.due_at END,
+	sent_at = CASE l.target WHEN 'done' THEN coalesce(t.sent_at, {now}) WHEN 'sent' THEN {now} ELSE t.sent_at END,
+	seen_at = CASE l.target WHEN 'sent' THEN {now} ELSE t.seen_at END,
+	finished_at = CASE WHEN l.target IN ('done', 'dead', 'cancelled') OR l.target = 'sent' AND t.queue = '' THEN {now} END,
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
 	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
-FROM locked AS l WHERE t.id = l.id RETURNING t.{id}`)
+FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
+	s.stateOf = text(`SELECT {id}, attempt, state FROM {table} WHERE id {in ids} AND {unfinished}`)
 
 	// Complete, in the handler's transaction: this one waits for its row.
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}
-WHERE id = {id ?} AND attempt = ? AND state IN {open}`)
+WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, errors = {append ?}, last_error = ?
-WHERE id = {id ?} AND attempt = ? AND state IN {open}`)
+WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 
 	// Current and Vouch.
 	s.current = text(`SELECT count(*) FROM {table}
-WHERE id = {id ?} AND attempt = ? AND resend = ? AND state IN {open}`)
-	s.vouch = text(`UPDATE {table} SET seen_at = {now} WHERE id IN (
-	SELECT id FROM {table} WHERE id {in ids} AND state = 'sent' AND finished_at IS NULL ORDER BY id {lock}
-)`)
-	s.stateOf = text(`SELECT {id}, attempt, state FROM {table} WHERE id {in ids}`)
+WHERE id = {id ?} AND attempt = ? AND resend = ? AND {unfinished}`)
+	s.vouch = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state = 'sent' AND {unfinished} ORDER BY id {lock}`,
+		`UPDATE {table} SET seen_at = {now}`))
 
 	// Sweeps: bounded, idempotent, safe to run from every instance.
-	s.rearm = text(`UPDATE {table} SET state = 'pending' WHERE id IN (
-	SELECT id FROM {table} WHERE state = 'nacked' AND due_at <= {start} ORDER BY due_at, id LIMIT ? {lock}
-)`)
-	s.resend = text(`UPDATE {table} SET state = 'pending', resend = resend + 1, due_at = {now} WHERE id IN (
-	SELECT id FROM {table}
-	WHERE state = 'sent' AND finished_at IS NULL AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}
-	ORDER BY queue, seen_at LIMIT ? {lock}
-)`)
+	s.rearm = text(picked(`SELECT id FROM {table} WHERE state = 'nacked' AND due_at <= {start} ORDER BY due_at, id LIMIT ? {lock}`,
+		`UPDATE {table} SET state = 'pending'`))
+	s.resend = text(picked(`SELECT id FROM {table}
+	WHERE state = 'sent' AND {unfinished} AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}
+	ORDER BY queue, seen_at LIMIT ? {lock}`,
+		`UPDATE {table} SET state = 'pending', resend = resend + 1, due_at = {now}`))
 	s.ages = text(agesOf(d))
+	// A job that was sent more than once says nothing about how far its queue
+	// has come: an early copy may have been finished.
 	s.frontiers = text(`SELECT queue, max(sent_at) FROM (
-	SELECT queue, sent_at, state FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead'
+	SELECT queue, sent_at, state, resend FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead'
 	ORDER BY finished_at DESC LIMIT 2000
-) AS recent WHERE state = 'done' GROUP BY queue`)
-	s.purge = text(`DELETE FROM {table} WHERE id IN (
-	SELECT id FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead' AND finished_at < {before ?}
-	ORDER BY finished_at LIMIT ? {lock delete}
-)`)
-	s.purgeDead = text(`DELETE FROM {table} WHERE id IN (
-	SELECT id FROM {table} WHERE state = 'dead' AND finished_at < {before ?}
-	ORDER BY finished_at LIMIT ? {lock delete}
-)`)
+) AS recent WHERE state = 'done' AND resend = 0 GROUP BY queue`)
+	s.purge = text(picked(`SELECT id FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead' AND finished_at < {before ?}
+	ORDER BY finished_at LIMIT ? {lock delete}`,
+		`DELETE FROM {table}`))
+	s.purgeDead = text(picked(`SELECT id FROM {table} WHERE state = 'dead' AND finished_at < {before ?}
+	ORDER BY finished_at LIMIT ? {lock delete}`,
+		`DELETE FROM {table}`))
 
-	// Operators.
+	// Operators wait for a row that is on the wire, in id order, as all do.
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
-	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table}`)
+	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table} AS t`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
-	s.requeue = text(`UPDATE {table} SET state = 'pending', attempt = 1, publish_attempt = 0, resend = resend + 1,
-	due_at = {now}, finished_at = NULL
-WHERE id {in ids} AND state = 'dead'`)
-	s.cancel = text(`UPDATE {table} SET state = 'cancelled', finished_at = {now}
-WHERE id {in ids} AND state IN ('pending', 'nacked')`)
+	s.requeue = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state = 'dead' ORDER BY id {lock wait}`,
+		`UPDATE {table} SET state = 'pending', attempt = 1, publish_attempt = 0, resend = resend + 1,
+	due_at = {now}, finished_at = NULL`))
+	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked') ORDER BY id {lock wait}`,
+		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
 
 	s.sessionBound = `SELECT set_config('idle_in_transaction_session_timeout', $1, true)`
 	return s
