@@ -1,0 +1,255 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/rabbitmq"
+)
+
+func TestReturnedAlthoughAcked(t *testing.T) {
+	t.Parallel()
+	f := ready(t, rabbitmq.Config{
+		Window: 4, // several windows, so that returns of one are not taken for another's
+		Topology: ackbox.Topology{
+			Exchanges: []ackbox.Exchange{{Name: "events", Kind: ackbox.Topic}},
+			Queues:    []ackbox.Queue{{Name: work, Bindings: []ackbox.Binding{{Exchange: "events", RoutingKey: "order.*"}}}},
+		},
+	})
+	batch := jobs(work, 12)
+	var want []ackbox.Status
+	for i := range batch {
+		batch[i].Exchange, batch[i].RoutingKey = "events", "order.paid"
+		want = append(want, ackbox.Acked)
+		switch i % 4 {
+		case 1:
+			batch[i].RoutingKey = "nobody.listens"
+			want[i] = ackbox.Returned
+		case 2:
+			batch[i].RoutingKey, batch[i].Mandatory = "nobody.listens", false
+		}
+	}
+	// One job twice in a batch must not happen; if it does, the routed copy is
+	// still acked and the other one still returned.
+	batch[9].ID = batch[8].ID
+	outcomes := f.publish(batch, want...)
+	if r := outcomes[1].Reason; !strings.Contains(r, "nobody.listens") || !strings.Contains(r, "events") {
+		t.Errorf("reason %q names neither exchange nor routing key", r)
+	}
+	f.waits(work, 6)
+}
+
+func TestNackedByFullQueue(t *testing.T) {
+	t.Parallel()
+	f := ready(t, rabbitmq.Config{Topology: ackbox.Topology{
+		Queues: []ackbox.Queue{{Name: work, Type: ackbox.Classic, MaxLength: 2}},
+	}})
+	f.publish(jobs(work, 4), ackbox.Acked, ackbox.Acked, ackbox.NackedByBroker, ackbox.NackedByBroker)
+	f.waits(work, 2)
+}
+
+func TestBadMessagesDoNotStopTheirNeighbours(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, nil)
+	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	batch := jobs(work, 14)
+	want := make([]ackbox.Status, len(batch))
+	for i := range want {
+		want[i] = ackbox.Acked
+	}
+	bad := func(i int, spoil func(*ackbox.Job)) {
+		spoil(&batch[i])
+		want[i] = ackbox.NackedByBroker
+	}
+	bad(1, func(j *ackbox.Job) { j.Exchange = "missing" })                      // 404
+	bad(3, func(j *ackbox.Job) { j.Headers = map[string]string{"CC": "text"} }) // 406
+	bad(4, func(j *ackbox.Job) { j.Exchange = "missing" })
+	bad(6, func(j *ackbox.Job) { j.Payload = make([]byte, 16<<20+1) })
+	bad(7, func(j *ackbox.Job) { j.RoutingKey = strings.Repeat("k", 256) })
+	bad(9, func(j *ackbox.Job) { j.Headers = map[string]string{strings.Repeat("n", 256): ""} })
+	bad(10, func(j *ackbox.Job) { j.Headers = map[string]string{"h": strings.Repeat("v", 140_000)} })
+	bad(13, func(j *ackbox.Job) { j.Exchange = "missing" })
+	outcomes := f.publish(batch, want...)
+	for i, text := range map[int]string{1: "missing", 3: "PRECONDITION_FAILED", 6: "MaxMessageBytes", 7: "256", 9: "256", 10: "frames"} {
+		if !strings.Contains(outcomes[i].Reason, text) {
+			t.Errorf("job %d: reason %q does not contain %q", i, outcomes[i].Reason, text)
+		}
+	}
+	if n, err := f.Waiting(f.ctx, work); err != nil || n < 6 {
+		t.Errorf("%d messages wait (%v), want at least the 6 good ones", n, err)
+	}
+	if n := p.accepted.Load(); n != 2 {
+		t.Errorf("%d connections: want the first publishing one, and the one of Waiting", n)
+	}
+	if f.log.String() != "" {
+		t.Errorf("a bad message cost a connection:\n%s", f.log)
+	}
+}
+
+func TestDeletedTopologyComesBack(t *testing.T) {
+	t.Parallel()
+	f := ready(t, rabbitmq.Config{Topology: ackbox.Topology{
+		Exchanges: []ackbox.Exchange{{Name: "events", Kind: ackbox.Fanout}},
+		Queues:    []ackbox.Queue{{Name: work, Bindings: []ackbox.Binding{{Exchange: "events"}}}},
+	}})
+	batch := jobs(work, 3)
+	for i := range batch {
+		batch[i].Exchange, batch[i].RoutingKey = "events", ""
+	}
+	testenv.Rabbit(t).DeleteExchange("events")
+	f.publish(batch, ackbox.Acked)
+	// A missing queue cannot be seen before the message came back: it is
+	// declared for the next try.
+	testenv.Rabbit(t).DeleteQueue(work)
+	f.publish(batch, ackbox.Returned)
+	f.publish(batch, ackbox.Acked)
+	f.waits(work, 3)
+}
+
+func TestCutMidBatchIsUnknownAndHeals(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, nil)
+	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address()), Topology: ackbox.Topology{
+		Queues: []ackbox.Queue{{Name: work, Type: ackbox.Classic}},
+	}})
+	batch := jobs(work, 2000)
+	missing := make(map[string]bool)
+	for _, j := range batch {
+		missing[j.ID] = true
+	}
+	p.cutAfter(100_000)
+	cuts := 0
+	for todo := batch; len(todo) > 0; {
+		f.must("Ready", f.Ready(f.ctx))
+		var unknown []ackbox.Job
+		for i, o := range f.Publish(f.ctx, todo) {
+			switch o.Status {
+			case ackbox.Acked:
+			case ackbox.Unknown:
+				if o.Reason == "" {
+					t.Fatal("unknown without a reason")
+				}
+				unknown = append(unknown, todo[i])
+			default:
+				t.Fatalf("a cut is taken for an answer: %v (%s)", o.Status, o.Reason)
+			}
+		}
+		if len(unknown) > 0 {
+			if cuts++; cuts < 3 {
+				p.cutAfter(50_000)
+			}
+		}
+		todo = unknown
+	}
+	if cuts == 0 {
+		t.Error("the connection was never cut within a batch")
+	}
+	s := f.subscribe(work, 500)
+	for len(missing) > 0 {
+		d := s.next()
+		delete(missing, d.ID)
+		f.must("Ack", d.Receipt.Ack())
+	}
+}
+
+func TestReconnectsEndlesslyAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, nil)
+	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	s := f.subscribe(work, 1)
+	lose := map[string]func(){"the network": p.cut, "the server": func() { closeConnections(t, 2) }}
+	for _, who := range []string{"the network", "the network", "the server", "the network", "the network"} {
+		f.publish(jobs(work, 3), ackbox.Acked)
+		f.must("Ack", s.next().Receipt.Ack())
+		lose[who]()
+		if err := s.returned(); err == nil {
+			t.Fatalf("Consume returned nil although %s closed its connection", who)
+		}
+		s = f.subscribe(work, 1)
+		eventually(t, func() bool {
+			f.must("Ready", f.Ready(f.ctx))
+			return f.Publish(f.ctx, jobs(work, 1))[0].Status == ackbox.Acked
+		}, func() any { return f.log })
+	}
+	f.must("Ack", s.next().Receipt.Ack())
+	if n := p.accepted.Load(); n != 12 {
+		t.Errorf("%d connections in all, want 2 and 2 for each of 5 losses", n)
+	}
+	if n := p.open(); n != 2 {
+		t.Errorf("%d connections are open, want 2", n)
+	}
+}
+
+func TestFrozenPeer(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"small messages": 2, "messages that fill the socket": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t, nil)
+			f := ready(t, rabbitmq.Config{
+				URL: at(t, "amqp", p.address()), ConfirmTimeout: time.Second, DialTimeout: time.Second, WriteTimeout: 30 * time.Second,
+			})
+			p.freeze()
+			batch := jobs(work, 32)
+			for i := range batch {
+				batch[i].Payload = make([]byte, size)
+			}
+			began := time.Now()
+			f.publish(batch, ackbox.Unknown)
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("Publish took %v, its deadline was 1s", took)
+			}
+			ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+			defer cancel()
+			if err := f.Ready(ctx); err == nil {
+				t.Error("Ready although the peer is frozen")
+			}
+			p.thaw()
+			f.must("Ready", f.Ready(f.ctx))
+			f.publish(jobs(work, 3), ackbox.Acked)
+		})
+	}
+}
+
+func TestCallersDeadlineDoesNotCostTheConnection(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, nil)
+	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	f.publish(jobs(work, 1), ackbox.Acked)
+	for range 20 {
+		ctx, cancel := context.WithTimeout(f.ctx, 500*time.Microsecond)
+		for _, o := range f.Publish(ctx, jobs(work, 100)) {
+			if o.Status != ackbox.Unknown && o.Status != ackbox.Acked {
+				t.Errorf("outcome is %v (%s)", o.Status, o.Reason)
+			}
+		}
+		cancel()
+	}
+	f.publish(jobs(work, 1), ackbox.Acked)
+	if n := p.accepted.Load(); n != 1 || f.log.String() != "" {
+		t.Errorf("%d connections, want the first one:\n%s", n, f.log)
+	}
+}
+
+func TestMoreCallsThanChannels(t *testing.T) {
+	t.Parallel()
+	f := ready(t, rabbitmq.Config{Window: 8})
+	var all sync.WaitGroup
+	for range 40 {
+		all.Go(func() {
+			batch := jobs(work, 20)
+			for i, o := range f.Publish(f.ctx, batch) {
+				if o.Status != ackbox.Acked {
+					t.Errorf("job %d is %v (%s)", i, o.Status, o.Reason)
+				}
+			}
+		})
+	}
+	all.Wait()
+	f.waits(work, 800)
+}
