@@ -29,8 +29,9 @@ type Handler interface {
 // Job is a job with its decoded arguments.
 type Job[A ackbox.Args] struct {
 	ackbox.Job
-	// Args are decoded from Payload. In FailAction they are the zero value if
-	// cause is a [DecodeError].
+	// Args are decoded from Payload. In FailAction they are the zero value (of
+	// pointer arguments: a pointer to one) if the payload does not decode, as
+	// when cause is a [DecodeError].
 	Args A
 }
 

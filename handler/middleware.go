@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -14,8 +15,9 @@ import (
 type ConsumeFunc func(ctx context.Context, job ackbox.Job) error
 
 // Middleware wraps Consume: tracing, logging, limits of an application's own.
-// It is applied for every job, so it must be cheap, and must be safe for
-// concurrent use. FailAction is not wrapped.
+// What it returns is called for every job, from many goroutines at once. A
+// panic further in reaches it as a [PanicError]; its own becomes one, too.
+// FailAction is not wrapped.
 type Middleware func(next ConsumeFunc) ConsumeFunc
 
 // Timeout ends the context of Consume after d. The worker applies it with the
@@ -30,10 +32,13 @@ func Timeout(d time.Duration) Middleware {
 	}
 }
 
-// Log writes one line for each Consume to logger: kind, id, try, duration and
-// error; at level debug when it succeeded and warn when it failed. It never
-// logs payloads.
+// Log writes one line for each Consume to logger (nil means slog.Default()):
+// kind, id, try, duration and error; at level debug when it succeeded and warn
+// when it failed. It never logs payloads.
 func Log(logger *slog.Logger) Middleware {
+	if logger == nil {
+		logger = slog.Default()
+	}
 	return func(next ConsumeFunc) ConsumeFunc {
 		return func(ctx context.Context, job ackbox.Job) error {
 			start := time.Now()
@@ -70,16 +75,24 @@ type guarded struct {
 }
 
 func guard(h Handler, middleware []Middleware) Handler {
-	consume := h.Consume
-	for i := len(middleware) - 1; i >= 0; i-- {
-		consume = middleware[i](consume)
+	// Recovered twice: next to the handler, so that logging and tracing
+	// middleware see a failure like any other, and around them all.
+	consume := recovering(h.Consume)
+	for _, wrap := range slices.Backward(middleware) {
+		consume = wrap(consume)
 	}
-	return guarded{consume: consume, inner: h}
+	return guarded{consume: recovering(consume), inner: h}
+}
+
+func recovering(next ConsumeFunc) ConsumeFunc {
+	return func(ctx context.Context, job ackbox.Job) (err error) {
+		defer recovered(&err)
+		return next(ctx, job)
+	}
 }
 
 // Consume implements Handler.
-func (g guarded) Consume(ctx context.Context, job ackbox.Job) (err error) {
-	defer recovered(&err)
+func (g guarded) Consume(ctx context.Context, job ackbox.Job) error {
 	return g.consume(ctx, job)
 }
 

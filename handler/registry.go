@@ -11,7 +11,8 @@ import (
 )
 
 // Registry maps kinds to handlers. Register everything while the application
-// starts, then give the Registry to worker.New. Safe for concurrent use.
+// starts, then give the Registry to worker.New. The zero Registry is empty and
+// ready. Safe for concurrent use.
 type Registry struct {
 	mu         sync.RWMutex
 	entries    map[string]*Entry
@@ -21,7 +22,7 @@ type Registry struct {
 
 // NewRegistry returns an empty Registry.
 func NewRegistry() *Registry {
-	return &Registry{entries: make(map[string]*Entry)}
+	return &Registry{}
 }
 
 // Backoff decides how long a job waits after its attempt-th try has failed
@@ -48,8 +49,8 @@ type Entry struct {
 // Option sets up one registration.
 type Option func(*Entry) error
 
-// WithTimeout bounds each call of this handler instead of the worker's
-// default. d must be positive.
+// WithTimeout bounds each call of this handler, of Consume and of FailAction,
+// instead of the worker's default. d must be positive.
 func WithTimeout(d time.Duration) Option {
 	return func(e *Entry) error {
 		if d <= 0 {
@@ -88,7 +89,8 @@ func WithMiddleware(mw ...Middleware) Option {
 // by worker.New.
 func (r *Registry) Handle(kind string, h Handler, opts ...Option) {
 	if isNil(h) {
-		h = nil
+		r.fail(fmt.Errorf("handler: register %q: the handler is nil", kind))
+		return
 	}
 	r.add(kind, h, opts)
 }
@@ -109,11 +111,7 @@ func (r *Registry) Use(mw ...Middleware) {
 
 func (r *Registry) add(kind string, h Handler, opts []Option) {
 	if err := ackbox.CheckName("kind", kind); err != nil {
-		r.fail(fmt.Errorf("handler: register %T: %w", h, err))
-		return
-	}
-	if h == nil {
-		r.fail(fmt.Errorf("handler: register %s: the handler is nil", kind))
+		r.fail(fmt.Errorf("handler: register a handler: %w", err))
 		return
 	}
 	e := &Entry{Kind: kind, Handler: h}
@@ -132,6 +130,9 @@ func (r *Registry) add(kind string, h Handler, opts []Option) {
 	if _, taken := r.entries[kind]; taken {
 		r.errs = append(r.errs, fmt.Errorf("handler: register %s: the kind has a handler already", kind))
 		return
+	}
+	if r.entries == nil {
+		r.entries = make(map[string]*Entry)
 	}
 	r.entries[kind] = e
 }
