@@ -37,11 +37,15 @@ func AMQPURL(tb testing.TB) string {
 func Rabbit(tb testing.TB) *Broker {
 	tb.Helper()
 	return brokers.get(tb, func(ctx context.Context) (*Broker, func(context.Context) error, error) {
-		return newBroker(ctx, tb)
+		b, closeFn, err := newBroker(ctx)
+		if err == nil {
+			b.tb = tb
+		}
+		return b, closeFn, err
 	})
 }
 
-func newBroker(ctx context.Context, tb testing.TB) (*Broker, func(context.Context) error, error) {
+func newBroker(ctx context.Context) (*Broker, func(context.Context) error, error) {
 	server, errAMQP := variable(AMQPVar)
 	address, errAPI := variable(APIVar)
 	if err := errors.Join(errAMQP, errAPI); err != nil {
@@ -60,7 +64,7 @@ func newBroker(ctx context.Context, tb testing.TB) (*Broker, func(context.Contex
 	if err := api.CreateVhost(ctx, name, name, password); err != nil {
 		return nil, nil, fmt.Errorf("create a vhost through %s: %w", APIVar, err)
 	}
-	return &Broker{tb: tb, api: api, vhost: name, user: name, url: own},
+	return &Broker{api: api, vhost: name, user: name, url: own},
 		func(ctx context.Context) error { return api.DeleteVhost(ctx, name, name) }, nil
 }
 
@@ -82,13 +86,18 @@ func (b *Broker) URL() string { return b.url }
 // Vhost returns the name of the vhost.
 func (b *Broker) Vhost() string { return b.vhost }
 
-// CloseConnections cuts every connection to the vhost that is open now, as an
-// administrator would, and returns how many there were.
-func (b *Broker) CloseConnections() int {
+// CloseConnections cuts every connection to the vhost, as an administrator
+// would, and returns how many there were. It waits until at least one is open:
+// the server lists a connection some milliseconds after its client has it. A
+// test that wants several cut passes their number, and it waits for as many.
+func (b *Broker) CloseConnections(atLeast ...int) int {
 	b.tb.Helper()
-	closed := 0
+	want, closed := 1, 0
+	for _, n := range atLeast {
+		want = n
+	}
 	call(b.tb, "close connections", func(ctx context.Context) (err error) {
-		closed, err = b.api.CloseConnections(ctx, b.user)
+		closed, err = b.api.CloseConnections(ctx, b.user, want)
 		return err
 	})
 	return closed

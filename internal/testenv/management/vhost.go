@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // Queue is a queue and what is in it. The counts are as old as the server's
@@ -49,18 +50,15 @@ func (c *Client) HasVhost(ctx context.Context, vhost string) (bool, error) {
 	return err == nil, err
 }
 
-// CloseConnections cuts the connections of a user, as an administrator would,
-// and returns how many there were.
-func (c *Client) CloseConnections(ctx context.Context, user string) (int, error) {
-	// The list by user comes from the broker's own registry: it is exact, while
-	// the list by vhost lags behind.
-	var open []struct {
-		Name string `json:"name"`
-	}
-	err := c.call(ctx, http.MethodGet, nil, &open, "connections", "username", user)
-	if err != nil {
-		return 0, err
-	}
+// connection is an open connection of a client.
+type connection struct {
+	Name string `json:"name"`
+}
+
+// CloseConnections waits until a user has at least so many connections, cuts
+// them all, as an administrator would, and returns how many there were.
+func (c *Client) CloseConnections(ctx context.Context, user string, atLeast int) (int, error) {
+	open, err := c.connections(ctx, user, atLeast)
 	closed := 0
 	for _, conn := range open {
 		err := c.call(ctx, http.MethodDelete, nil, nil, "connections", conn.Name)
@@ -72,7 +70,26 @@ func (c *Client) CloseConnections(ctx context.Context, user string) (int, error)
 		}
 		closed++
 	}
-	return closed, nil
+	return closed, err
+}
+
+func (c *Client) connections(ctx context.Context, user string, atLeast int) ([]connection, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		// The list by user comes from the broker's own registry and lags by
+		// milliseconds; the list by vhost lags by seconds.
+		var open []connection
+		err := c.call(ctx, http.MethodGet, nil, &open, "connections", "username", user)
+		if err != nil || len(open) >= atLeast {
+			return open, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d connections are open, %d were expected: %w", len(open), atLeast, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 // Queues lists the queues of a vhost.
@@ -84,6 +101,9 @@ func (c *Client) Queues(ctx context.Context, vhost string) ([]Queue, error) {
 
 // DeclareQueue declares a durable queue.
 func (c *Client) DeclareQueue(ctx context.Context, vhost, name string, args map[string]any) error {
+	if args == nil {
+		args = map[string]any{} // null is an internal error to the server
+	}
 	return c.call(ctx, http.MethodPut, map[string]any{"durable": true, "arguments": args}, nil, "queues", vhost, name)
 }
 

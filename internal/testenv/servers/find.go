@@ -71,8 +71,8 @@ func FindRabbitMQ() (string, error) { return rabbitSearch.find(os.Getenv("PATH")
 
 func (s search) find(path string) (string, error) {
 	for _, dir := range filepath.SplitList(path) {
-		if real, err := filepath.EvalSymlinks(dir); err == nil && s.matches(real) {
-			return real, nil
+		if target, err := filepath.EvalSymlinks(dir); err == nil && s.matches(target) {
+			return target, nil
 		}
 	}
 	for _, glob := range s.globs {

@@ -3,6 +3,7 @@
 package servers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -14,8 +15,9 @@ const Host = "127.0.0.1"
 // FreePorts returns n different ports that nobody listens on at Host now.
 func FreePorts(n int) (ports []int, err error) {
 	// All are held at once: one closed too early could be given out twice.
+	var lc net.ListenConfig
 	for range n {
-		l, errListen := net.Listen("tcp", net.JoinHostPort(Host, "0"))
+		l, errListen := lc.Listen(context.Background(), "tcp", net.JoinHostPort(Host, "0"))
 		if errListen != nil {
 			return nil, fmt.Errorf("find a free port: %w", errListen)
 		}

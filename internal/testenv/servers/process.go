@@ -47,7 +47,7 @@ func launch(c command) (Process, error) {
 	if err != nil {
 		return Process{}, fmt.Errorf("open the log: %w", err)
 	}
-	cmd := exec.Command(c.path, c.args...)
+	cmd := exec.Command(c.path, c.args...) //nolint:noctx // it shall outlive us
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = c.env, c.dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.user.credential()}
 	if err := errors.Join(cmd.Start(), log.Close()); err != nil {
@@ -119,6 +119,9 @@ func (p Process) thaw() error { return p.signalTree(syscall.SIGCONT) }
 // kill ends the process and its descendants at once and waits until they are
 // gone.
 func (p Process) kill(ctx context.Context) error {
+	if !p.Alive() {
+		return nil // and process 0, before a first start, has everybody as its family
+	}
 	family, err := descendants(p.ID)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package servers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // entry is what the process table says about one process.
@@ -104,7 +106,9 @@ func parseStat(line string) (entry, error) {
 // ps asks the ps command, where there is no /proc.
 func ps(which ...string) ([]entry, error) {
 	args := append([]string{"-o", "pid=,ppid=,stat=,lstart="}, which...)
-	out, err := exec.Command("ps", args...).Output()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ps", args...).Output()
 	if err != nil {
 		return nil, fmt.Errorf("ps: %w", err)
 	}

@@ -18,7 +18,8 @@ const patience = 15 * time.Minute
 // lock keeps other commands from starting and stopping servers of the same
 // folder meanwhile. The operating system releases it if we are killed.
 func lock(ctx context.Context, root string) (unlock func(), err error) {
-	if err := os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // PostgreSQL's own account has to pass
+	// Open to all: PostgreSQL's own account has to pass.
+	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("services: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(root, "lock"), os.O_RDWR|os.O_CREATE, 0o600)

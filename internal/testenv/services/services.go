@@ -100,7 +100,8 @@ func (m Manager) begin(ctx context.Context) (s state, dir string, err error) {
 
 // start finds and starts both servers, at once, and records them in dir.
 func (m Manager) start(ctx context.Context, dir string, owner servers.Process) (state, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL's own account has to pass
+	// Open to all: PostgreSQL's own account has to pass.
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return state{}, fmt.Errorf("services: %w", err)
 	}
 	r := newState(dir, owner)

@@ -34,8 +34,10 @@ func (m Manager) startPostgres(ctx context.Context, r *record, s source, given U
 			return err
 		}
 		return r.update(func(st *state) { st.Postgres = i })
+	case local:
+		return m.startPostgresNode(ctx, r, s)
 	}
-	return m.startPostgresNode(ctx, r, s)
+	return fmt.Errorf("PostgreSQL: unknown source %q", s.kind)
 }
 
 func (m Manager) startPostgresNode(ctx context.Context, r *record, s source) error {
@@ -101,8 +103,10 @@ func (m Manager) startRabbitMQ(ctx context.Context, r *record, s source, given U
 			return err
 		}
 		return r.update(func(st *state) { st.RabbitMQ = i })
+	case local:
+		return m.startRabbitNode(ctx, r, s)
 	}
-	return m.startRabbitNode(ctx, r, s)
+	return fmt.Errorf("RabbitMQ: unknown source %q", s.kind)
 }
 
 func (m Manager) startRabbitNode(ctx context.Context, r *record, s source) error {
