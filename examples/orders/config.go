@@ -1,0 +1,70 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
+
+const (
+	queueOrders = "orders"
+	// exchangeEvents is the topic exchange that order.placed goes to.
+	exchangeEvents = "orders.events"
+)
+
+// topology is everything this application uses on the broker. It is declared
+// by whichever process connects first.
+var topology = ackbox.Topology{
+	Queues:    []ackbox.Queue{{Name: queueOrders}},
+	Exchanges: []ackbox.Exchange{{Name: exchangeEvents, Kind: ackbox.Topic}},
+}
+
+type config struct {
+	role        string
+	addr        string
+	databaseURL string
+	amqpURL     string
+	cancelAfter time.Duration
+}
+
+// does reports whether this process plays the part.
+func (c config) does(part string) bool { return c.role == "all" || c.role == part }
+
+// configFromEnv reads and checks the whole configuration, and reports
+// everything that is wrong with it at once.
+func configFromEnv(role string, args []string) (config, error) {
+	c := config{
+		role:        role,
+		addr:        cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"),
+		databaseURL: os.Getenv("DATABASE_URL"),
+		amqpURL:     os.Getenv("AMQP_URL"),
+		cancelAfter: 30 * time.Minute,
+	}
+	var errs []error
+	switch role {
+	case "all", "web", "dispatcher", "worker":
+	default:
+		errs = append(errs, fmt.Errorf("-role is %q: want all, web, dispatcher or worker", role))
+	}
+	if len(args) > 0 {
+		errs = append(errs, fmt.Errorf("unexpected arguments %q: everything but -role comes from the environment", args))
+	}
+	if c.databaseURL == "" {
+		errs = append(errs, errors.New("DATABASE_URL is not set: want a postgres:// URL"))
+	}
+	if c.amqpURL == "" && role != "web" {
+		errs = append(errs, errors.New("AMQP_URL is not set: want an amqp:// or amqps:// URL"))
+	}
+	if text := os.Getenv("CANCEL_AFTER"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			errs = append(errs, fmt.Errorf("CANCEL_AFTER is %q: want a duration such as 30m", text))
+		}
+		c.cancelAfter = d
+	}
+	return c, errors.Join(errs...)
+}
