@@ -20,9 +20,9 @@ type Policy interface {
 var Default Policy = exponential{first: time.Second, limit: time.Hour, jitter: 0.2}
 
 // Exponential returns a policy that waits first, then twice as long each time,
-// at most limit. jitter (0 to 1) spreads each wait evenly over that share of
-// itself to both sides, so that jobs which failed together do not come back
-// together; 0.2 is a good value. It fails if first or limit is not positive,
+// until that reaches limit. jitter (0 to 1) then spreads each wait evenly over
+// that share of itself to both sides (so also above limit), that jobs which
+// failed together do not come back together; 0.2 is a good value. It fails if first or limit is not positive,
 // limit is below first, or jitter is out of range.
 func Exponential(first, limit time.Duration, jitter float64) (Policy, error) {
 	switch {

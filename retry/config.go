@@ -96,7 +96,7 @@ func (c Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("retry: Config."+format, args...)) }
 	for _, s := range []struct{ field, spec string }{{"Rearm", c.Rearm}, {"Resend", c.Resend}, {"Purge", c.Purge}} {
-		if _, err := cron.ParseStandard(s.spec); err != nil {
+		if err := checkSpec(s.spec); err != nil {
 			bad("%s %q is no cron spec: want five fields or \"@every 30s\": %w", s.field, s.spec, err)
 		}
 	}
@@ -104,13 +104,31 @@ func (c Config) validate() error {
 		bad("StuckAfter is %v: want at least 1s", c.StuckAfter)
 	}
 	if c.Retention < 0 {
-		bad("Retention is %v: want more than 0", c.Retention)
+		bad("Retention is %v: want 0 (the default) or more", c.Retention)
 	}
 	if c.DeadRetention < 0 {
-		bad("DeadRetention is %v: want more than 0", c.DeadRetention)
+		bad("DeadRetention is %v: want 0 (the default) or more", c.DeadRetention)
 	}
 	if c.Batch < 1 || c.Batch > 10_000 {
 		bad("Batch is %d: want 1 to 10000", c.Batch)
 	}
 	return errors.Join(errs...)
+}
+
+// checkSpec refuses what cron cannot parse (some specs make its parser panic)
+// and what never comes, such as 30 February.
+func checkSpec(spec string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it cannot be parsed: %v", p)
+		}
+	}()
+	schedule, err := cron.ParseStandard(spec)
+	if err != nil {
+		return err
+	}
+	if schedule.Next(time.Now()).IsZero() {
+		return errors.New("its time never comes")
+	}
+	return nil
 }

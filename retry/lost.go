@@ -9,13 +9,16 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// suspicion is what an earlier sweep saw of a queue.
+// suspicion is what earlier sweeps agree on about a queue. Times are the
+// database's.
 type suspicion struct {
-	// since is when it was first seen, by the database's clock.
-	since time.Time
-	// bound: whatever was vouched for last before it had left the queue by
-	// then, so that a worker must have it, or nobody.
+	// bound: whatever was vouched for last before it had left the queue at
+	// every look since the first, so that a worker has it, or nobody.
 	bound time.Time
+	// since is the first look.
+	since time.Time
+	// settled is the first look a quarter of StuckAfter later; zero before it.
+	settled time.Time
 }
 
 // Resend sends jobs again that are lost between broker and worker, and returns
@@ -24,12 +27,17 @@ type suspicion struct {
 // A sent job is in its queue, in the hands of a worker, or lost. That it is not
 // in its queue can be seen in two ways: no message is waiting in the queue, or
 // jobs that were sent to it StuckAfter later have finished. That no worker has
-// it is seen by waiting: live workers vouch for all they hold, so a job that
-// had left its queue by some moment and that nobody has vouched for since, over
-// a quarter of StuckAfter, is held by none. Both must be true, and nobody must
-// have vouched for the job for StuckAfter; so a job that merely waits in a long
-// queue, or runs for long, is never sent again. A lost job is found within
-// about 1.5 × StuckAfter.
+// it is seen by waiting: live workers vouch for all they hold, so what had left
+// its queue by some moment, and was not seen in it for a quarter of StuckAfter
+// since, would have been vouched for by then. One sweep more gives those the
+// time to be heard that came back and were taken again in between: a worker
+// vouches at once for what was handed out before. And nobody must have vouched
+// for the job for StuckAfter. So a job that merely waits in a long queue, or
+// runs for long, is not sent again. One that is lost is found within about
+// 1.5 × StuckAfter and a few sweeps.
+//
+// The errors of all queues are joined; one queue's do not keep the others
+// from being swept. Safe for concurrent use.
 func (s *Sweeper) Resend(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +52,7 @@ func (s *Sweeper) Resend(ctx context.Context) (int, error) {
 	total := 0
 	var errs []error
 	for _, age := range ages {
-		n, err := s.resendQueue(ctx, age, previous)
+		n, err := s.resendQueue(ctx, age, previous[age.Queue])
 		total += n
 		if err != nil {
 			errs = append(errs, fmt.Errorf("queue %s: %w", age.Queue, err))
@@ -53,45 +61,58 @@ func (s *Sweeper) Resend(ctx context.Context) (int, error) {
 	return total, errors.Join(errs...)
 }
 
-func (s *Sweeper) resendQueue(ctx context.Context, age ackbox.QueueAge, previous map[string]suspicion) (int, error) {
-	now, err := s.look(ctx, age)
-	if err != nil || now.bound.IsZero() {
+// resendQueue looks at one queue, and resends what every look of the current
+// suspicion, this one included, takes for lost.
+func (s *Sweeper) resendQueue(ctx context.Context, age ackbox.QueueAge, suspect suspicion) (int, error) {
+	bound, err := s.look(ctx, age)
+	switch {
+	case err != nil:
+		// Nothing was seen: that neither adds to the suspicion nor ends it.
+		s.suspects[age.Queue] = suspect
 		return 0, err
-	}
-	before, seen := previous[age.Queue]
-	if !seen {
-		s.suspects[age.Queue] = now
+	case bound.IsZero():
 		return 0, nil
 	}
-	// A job that came back to the queue in the meantime is waiting again, so
-	// only what both looks agree on counts.
-	if now.bound.Before(before.bound) {
-		before.bound = now.bound
-	}
-	if age.Now.Sub(before.since) < s.cfg.StuckAfter/4 {
-		s.suspects[age.Queue] = before
+	fresh := suspicion{bound: bound, since: age.Now}
+	if suspect.since.IsZero() {
+		s.suspects[age.Queue] = fresh
 		return 0, nil
 	}
-	s.suspects[age.Queue] = now
+	// A job that came back to the queue in the meantime is waiting again: only
+	// what all looks agree on counts.
+	if bound.Before(suspect.bound) {
+		suspect.bound = bound
+	}
+	switch {
+	case suspect.settled.IsZero():
+		if age.Now.Sub(suspect.since) >= s.cfg.StuckAfter/4 {
+			suspect.settled = age.Now
+		}
+		s.suspects[age.Queue] = suspect
+		return 0, nil
+	case age.Now.Sub(suspect.settled) < s.cfg.StuckAfter/40:
+		s.suspects[age.Queue] = suspect
+		return 0, nil
+	}
+	s.suspects[age.Queue] = fresh
 	return s.repeat(ctx, func(ctx context.Context) (int, error) {
-		return s.store.Resend(ctx, age.Queue, before.bound, s.cfg.StuckAfter, s.cfg.Batch)
+		return s.store.Resend(ctx, age.Queue, suspect.bound, s.cfg.StuckAfter, s.cfg.Batch)
 	})
 }
 
-// look says which jobs of a queue have left it; a zero bound says none.
-func (s *Sweeper) look(ctx context.Context, age ackbox.QueueAge) (suspicion, error) {
+// look says which jobs of a queue have left it: those that were vouched for
+// last before the time it returns. A zero time says none.
+func (s *Sweeper) look(ctx context.Context, age ackbox.QueueAge) (time.Time, error) {
 	waiting, err := s.broker.Waiting(ctx, age.Queue)
 	switch {
 	case errors.Is(err, ackbox.ErrNoQueue):
-		waiting = 0 // deleted, with all that was in it
+		return age.Now, nil // deleted, with all that was in it
 	case err != nil:
-		return suspicion{}, err
+		return time.Time{}, err
+	case waiting == 0:
+		return age.Now, nil
+	case age.Frontier.IsZero():
+		return time.Time{}, nil
 	}
-	if waiting == 0 {
-		return suspicion{since: age.Now, bound: age.Now}, nil
-	}
-	if age.Frontier.IsZero() {
-		return suspicion{}, nil
-	}
-	return suspicion{since: age.Now, bound: age.Frontier.Add(-s.cfg.StuckAfter)}, nil
+	return age.Frontier.Add(-s.cfg.StuckAfter), nil
 }

@@ -60,7 +60,8 @@ const (
 )
 
 // CourseOf reports what err asks for, and the wait it chose. The outermost of
-// several wrappers counts.
+// several wrappers counts; of joined errors, the first that has one. nil asks
+// for nothing.
 func CourseOf(err error) (Course, time.Duration) {
 	var c *chosen
 	if errors.As(err, &c) {

@@ -39,11 +39,11 @@ func NewSweeper(store Store, broker Broker, cfg Config) (*Sweeper, error) {
 	return &Sweeper{store: store, broker: broker, cfg: cfg, suspects: make(map[string]suspicion)}, nil
 }
 
-// Run runs the sweeps by their schedules until ctx ends, waits for those in
-// hand (each statement has a deadline) and returns nil. A failing sweep is
-// logged and runs again at its next time. A sweep that is still running at its
-// next time is not started twice. It returns an error if the Sweeper runs
-// already.
+// Run runs the sweeps by their schedules until ctx ends, waits for the
+// statements in hand (the store bounds them) and returns nil. A failing or
+// panicking sweep is logged and runs again at its next time. A sweep that is
+// still running at its next time is not started twice. It returns an error if
+// the Sweeper runs already.
 func (s *Sweeper) Run(ctx context.Context) error {
 	if !s.running.CompareAndSwap(false, true) {
 		return errors.New("retry: Run was called while it runs already")
@@ -51,7 +51,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	defer s.running.Store(false)
 
 	logger := cronLog{s.cfg.Logger}
-	c := cron.New(cron.WithLogger(logger), cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger)))
+	// Recover is inside: cron's SkipIfStillRunning never again runs what has
+	// panicked through it.
+	c := cron.New(cron.WithLogger(logger), cron.WithChain(cron.SkipIfStillRunning(logger), cron.Recover(logger)))
 	for _, sweep := range []struct {
 		name, spec string
 		run        func(context.Context) (int, error)
@@ -63,7 +65,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		_, err := c.AddFunc(sweep.spec, func() {
 			n, err := sweep.run(ctx)
 			switch {
-			case err != nil && ctx.Err() == nil:
+			case err != nil && ctx.Err() != nil: // stopped, not failed
+			case err != nil:
 				s.cfg.Logger.Error("retry: a sweep failed; it runs again at its next time", "sweep", sweep.name, "jobs", n, "error", err)
 			case n > 0:
 				s.cfg.Logger.Info("retry: sweep", "sweep", sweep.name, "jobs", n)
@@ -102,10 +105,13 @@ func (s *Sweeper) Purge(ctx context.Context) (int, error) {
 func (s *Sweeper) repeat(ctx context.Context, statement func(context.Context) (int, error)) (int, error) {
 	total := 0
 	for range maxRounds {
+		if ctx.Err() != nil {
+			break
+		}
 		// A statement that has begun is let finish: the store bounds it.
 		n, err := statement(context.WithoutCancel(ctx))
 		total += n
-		if err != nil || n < s.cfg.Batch || ctx.Err() != nil {
+		if err != nil || n < s.cfg.Batch {
 			return total, err
 		}
 	}

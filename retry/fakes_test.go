@@ -1,0 +1,62 @@
+package retry_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/retry"
+)
+
+// store is a Store made of functions; nil ones find nothing.
+type store struct {
+	rearm  func(ctx context.Context, limit int) (int, error)
+	purge  func(ctx context.Context, finished, dead time.Duration, limit int) (int, error)
+	ages   func(ctx context.Context) ([]ackbox.QueueAge, error)
+	resend func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
+}
+
+func (s *store) Rearm(ctx context.Context, limit int) (int, error) {
+	if s.rearm == nil {
+		return 0, nil
+	}
+	return s.rearm(ctx, limit)
+}
+
+func (s *store) Purge(ctx context.Context, finished, dead time.Duration, limit int) (int, error) {
+	if s.purge == nil {
+		return 0, nil
+	}
+	return s.purge(ctx, finished, dead, limit)
+}
+
+func (s *store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {
+	if s.ages == nil {
+		return nil, nil
+	}
+	return s.ages(ctx)
+}
+
+func (s *store) Resend(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error) {
+	if s.resend == nil {
+		return 0, nil
+	}
+	return s.resend(ctx, queue, before, idle, limit)
+}
+
+// waiting is a Broker made of a function.
+type waiting func(queue string) (int, error)
+
+func (w waiting) Waiting(_ context.Context, queue string) (int, error) { return w(queue) }
+
+func nothingWaits(string) (int, error) { return 0, nil }
+
+func newSweeper(t *testing.T, s retry.Store, b retry.Broker, cfg retry.Config) *retry.Sweeper {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return must[*retry.Sweeper](t)(retry.NewSweeper(s, b, cfg))
+}

@@ -1,0 +1,215 @@
+package retry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ackbox/ackbox/retry"
+)
+
+func TestNewSweeperNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s, b := &store{}, waiting(nothingWaits)
+	tests := map[string]struct {
+		store  retry.Store
+		broker retry.Broker
+		cfg    retry.Config
+		want   []string
+	}{
+		"zero":          {s, b, retry.Config{}, nil},
+		"no store":      {nil, b, retry.Config{}, []string{"the store is nil"}},
+		"no broker":     {s, nil, retry.Config{}, []string{"the broker is nil"}},
+		"bad specs":     {s, b, retry.Config{Rearm: "x", Resend: "* * *", Purge: "@every x"}, []string{`Config.Rearm "x"`, `Config.Resend "* * *"`, `Config.Purge "@every x"`}},
+		"parser panics": {s, b, retry.Config{Rearm: "TZ=0"}, []string{`Config.Rearm "TZ=0" is no cron spec`}},
+		"never comes":   {s, b, retry.Config{Purge: "0 0 30 2 *"}, []string{"its time never comes"}},
+		"ranges": {
+			s, b, retry.Config{StuckAfter: time.Millisecond, Retention: -1, DeadRetention: -1, Batch: -1},
+			[]string{"Config.StuckAfter is 1ms: want at least 1s", "Config.Retention is -1ns", "Config.DeadRetention is -1ns", "Config.Batch is -1: want 1 to 10000"},
+		},
+		"large batch": {s, b, retry.Config{Batch: 10_001}, []string{"Config.Batch is 10001"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := retry.NewSweeper(tt.store, tt.broker, tt.cfg)
+			if len(tt.want) == 0 && err != nil {
+				t.Errorf("got %v, want no error", err)
+			}
+			for _, want := range tt.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v, want an error that says %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRunSweepsBySchedule(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var rearmed, purged, looked int
+		s := &store{
+			rearm: func(context.Context, int) (int, error) { rearmed++; return 0, nil },
+			purge: func(_ context.Context, finished, dead time.Duration, limit int) (int, error) {
+				purged++
+				if finished != time.Hour || dead != retry.DefaultDeadRetention || limit != 7 {
+					t.Errorf("Purge(%v, %v, %d)", finished, dead, limit)
+				}
+				return 0, nil
+			},
+			ages: nil,
+		}
+		b := waiting(func(string) (int, error) { looked++; return 0, nil })
+		sweeper := newSweeper(t, s, b, retry.Config{Rearm: "@every 5s", Purge: "* * * * *", Retention: time.Hour, Batch: 7})
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute+time.Second/2)
+		defer stop()
+		start := time.Now()
+		if err := sweeper.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != 10*time.Minute+time.Second/2 {
+			t.Errorf("Run took %v", took)
+		}
+		if rearmed != 120 || purged != 10 || looked != 0 {
+			t.Errorf("rearmed %d times, purged %d, looked %d; want 120, 10 and 0", rearmed, purged, looked)
+		}
+	})
+}
+
+func TestRunSurvivesFailuresAndPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		calls := 0
+		s := &store{rearm: func(context.Context, int) (int, error) {
+			calls++
+			switch calls {
+			case 1:
+				panic("boom")
+			case 2:
+				return 0, errors.New("no database")
+			}
+			return 1, nil
+		}}
+		sweeper := newSweeper(t, s, waiting(nothingWaits), retry.Config{Rearm: "@every 1s", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second+time.Second/2)
+		defer stop()
+		if err := sweeper.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if calls != 5 {
+			t.Errorf("swept %d times in 5 s, want 5: a panic must not end a sweep for good", calls)
+		}
+		for _, want := range []string{"error=boom", `error="no database"`, "sweep=rearm jobs="} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log lacks %q:\n%s", want, &log)
+			}
+		}
+	})
+}
+
+func TestRunAwaitsARunningSweepAndStartsNoneTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running, most, finished atomic.Int32
+		s := &store{rearm: func(ctx context.Context, _ int) (int, error) {
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			<-time.After(10 * time.Second)
+			if ctx.Err() != nil {
+				t.Error("a statement in hand was cancelled")
+			}
+			finished.Add(1)
+			return retry.DefaultBatch, nil // full: but no further one once stopped
+		}}
+		sweeper := newSweeper(t, s, waiting(nothingWaits), retry.Config{Rearm: "@every 1s"})
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		start := time.Now()
+		if err := sweeper.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != 11*time.Second || finished.Load() != 1 || most.Load() != 1 {
+			t.Errorf("Run took %v, %d sweeps finished, %d ran at once; want 11s, 1 and 1", took, finished.Load(), most.Load())
+		}
+	})
+}
+
+func TestRunTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sweeper := newSweeper(t, &store{}, waiting(nothingWaits), retry.Config{})
+		ctx, stop := context.WithCancel(t.Context())
+		first := make(chan error)
+		go func() { first <- sweeper.Run(ctx) }()
+		synctest.Wait()
+		if err := sweeper.Run(ctx); err == nil || !strings.Contains(err.Error(), "runs already") {
+			t.Errorf("the second Run: %v", err)
+		}
+		stop()
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		if err := sweeper.Run(ctx); err != nil { // again, once the first is over
+			t.Error(err)
+		}
+	})
+}
+
+func TestSweepsRepeatWhileFull(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		left         int // rows to sweep
+		want, rounds int
+	}{
+		{"none", 0, 0, 1},
+		{"less than a batch", 9, 9, 1},
+		{"full batches", 20, 20, 3},
+		{"bounded", 5000, 1000, 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			left, rounds := tt.left, 0
+			take := func(limit int) (int, error) {
+				rounds++
+				n := min(limit, left)
+				left -= n
+				return n, nil
+			}
+			s := &store{
+				rearm: func(_ context.Context, limit int) (int, error) { return take(limit) },
+				purge: func(_ context.Context, _, _ time.Duration, limit int) (int, error) { return take(limit) },
+			}
+			sweeper := newSweeper(t, s, waiting(nothingWaits), retry.Config{Batch: 10})
+			for name, sweep := range map[string]func(context.Context) (int, error){"rearm": sweeper.Rearm, "purge": sweeper.Purge} {
+				left, rounds = tt.left, 0
+				if n, err := sweep(t.Context()); n != tt.want || rounds != tt.rounds || err != nil {
+					t.Errorf("%s: %d rows in %d rounds, %v; want %d in %d", name, n, rounds, err, tt.want, tt.rounds)
+				}
+			}
+		})
+	}
+}
+
+func TestSweepReportsWhatItDidBeforeItFailed(t *testing.T) {
+	t.Parallel()
+	rounds := 0
+	s := &store{rearm: func(context.Context, int) (int, error) {
+		if rounds++; rounds == 3 {
+			return 0, errBase
+		}
+		return 10, nil
+	}}
+	sweeper := newSweeper(t, s, waiting(nothingWaits), retry.Config{Batch: 10})
+	if n, err := sweeper.Rearm(t.Context()); n != 20 || !errors.Is(err, errBase) {
+		t.Errorf("got %d, %v; want 20 and the error", n, err)
+	}
+}
