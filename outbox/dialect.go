@@ -54,7 +54,6 @@ var postgresDialect = &dialect{
 		"{id ?}", "?::uuid",
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
-		"{own id}", "t.id::text",
 		"{t.id}", "t.id::text",
 		"{in ids}", "= ANY(?::uuid[])",
 		// The rows are locked by this transaction since the claim.
@@ -101,7 +100,6 @@ var sqliteDialect = &dialect{
 		"{id ?}", "?",
 		"{json ?}", "?",
 		"{id}", "id",
-		"{own id}", "id", // RETURNING knows the table's own columns only, without alias
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
 		// Nothing was locked since the claim: a worker may have moved the row on.

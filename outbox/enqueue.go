@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
+	"math/bits"
 
 	"gorm.io/gorm"
 
@@ -61,12 +61,25 @@ func (s *Store) EnqueueAll(ctx context.Context, tx *gorm.DB, items ...Item) erro
 	switch {
 	case err == nil:
 		return s.insert(ctx, conn, drafts)
-	case errors.Is(err, ErrNotInTransaction) && wantsOwn(drafts):
-		return tx.WithContext(ctx).Transaction(func(own *gorm.DB) error {
-			return s.EnqueueAll(ctx, own, items...)
-		})
+	case errors.Is(err, ErrNotInTransaction) && wantsOwn(drafts) && tx != nil && tx.Config != nil:
+		return s.insertAlone(ctx, tx, drafts)
 	}
 	return err
+}
+
+func (s *Store) insertAlone(ctx context.Context, db *gorm.DB, drafts []*draft) error {
+	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		conn, err := transactionOf(tx)
+		if err != nil {
+			return err
+		}
+		return s.insert(ctx, conn, drafts)
+	})
+	if err != nil {
+		return fmt.Errorf("outbox: enqueue in a transaction of its own: %w", err)
+	}
+	s.signal()
+	return nil
 }
 
 // EnqueueTx is like [Store.EnqueueAll] for code that uses database/sql: the
@@ -106,9 +119,6 @@ func wantsOwn(drafts []*draft) bool {
 	return len(drafts) > 0
 }
 
-// rowsPerInsert keeps a statement's parameters far below PostgreSQL's 65,535.
-const rowsPerInsert = 200
-
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
@@ -116,7 +126,9 @@ type execer interface {
 func (s *Store) insert(ctx context.Context, conn execer, drafts []*draft) error {
 	due := false
 	for len(drafts) > 0 {
-		n := min(len(drafts), rowsPerInsert)
+		// The largest power of two that there is a statement for.
+		size := min(bits.Len(uint(len(drafts))), len(s.sql.inserts)) - 1
+		n := 1 << size
 		var params []any
 		for _, d := range drafts[:n] {
 			values, err := d.values(s.d)
@@ -126,8 +138,7 @@ func (s *Store) insert(ctx context.Context, conn execer, drafts []*draft) error 
 			params = append(params, values...)
 			due = due || d.due()
 		}
-		query := s.d.bind(s.sql.insertInto + s.sql.insertRow + strings.Repeat(", "+s.sql.insertRow, n-1))
-		if err := s.insertSome(ctx, conn, query, params); err != nil {
+		if err := s.insertSome(ctx, conn, s.sql.inserts[size], params); err != nil {
 			return err
 		}
 		drafts = drafts[n:]

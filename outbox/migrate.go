@@ -36,29 +36,68 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if version >= schemaVersion {
 		return nil
 	}
-	tx, err := s.pool.BeginTx(ctx, nil)
+	return s.alone(ctx, func(c conn) error {
+		// Another instance may have finished while this one waited.
+		version, err := s.version(ctx, c)
+		if err != nil {
+			return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
+		}
+		for _, step := range s.migrationsAfter(version) {
+			if _, err := c.ExecContext(ctx, step); err != nil {
+				return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, err)
+			}
+		}
+		return nil
+	})
+}
+
+// migrationLock is one for all tables of a database: their migrations may
+// create the same schema.
+const migrationLock = `SELECT pg_advisory_xact_lock(hashtextextended('ackbox migrate', 0))`
+
+// alone runs migrate in a transaction beside which no other migration runs.
+func (s *Store) alone(ctx context.Context, migrate func(conn) error) error {
+	if !s.d.schemas {
+		return s.aloneInFile(ctx, migrate)
+	}
+	// At READ COMMITTED what the lock was waited for is seen.
+	tx, err := s.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return fmt.Errorf("outbox: migrate: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
-	if s.d.schemas {
-		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "ackbox "+s.sql.table); err != nil {
-			return fmt.Errorf("outbox: wait for another instance's migration: %w", err)
-		}
+	if _, err := tx.ExecContext(ctx, migrationLock); err != nil {
+		return fmt.Errorf("outbox: wait for another instance's migration: %w", err)
 	}
-	// Another instance may have finished while this one waited.
-	if version, err = s.version(ctx, tx); err != nil {
-		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
-	}
-	for _, step := range s.migrationsAfter(version) {
-		if _, err := tx.ExecContext(ctx, step); err != nil {
-			return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, err)
-		}
+	if err := migrate(tx); err != nil {
+		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("outbox: migrate: %w", err)
+		return fmt.Errorf("outbox: commit the migration: %w", err)
 	}
 	return nil
+}
+
+// aloneInFile is alone for SQLite, where a transaction that begins by reading
+// may not be allowed to write any more, however long it waits.
+func (s *Store) aloneInFile(ctx context.Context, migrate func(conn) error) (err error) {
+	c, err := s.pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("outbox: migrate: %w", err)
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("outbox: wait for another connection's transaction: %w", err)
+	}
+	end := "COMMIT"
+	if err = migrate(c); err != nil {
+		end = "ROLLBACK"
+	}
+	// The connection goes back to the pool: it must not keep its transaction.
+	if _, endErr := c.ExecContext(context.WithoutCancel(ctx), end); endErr != nil {
+		err = errors.Join(err, fmt.Errorf("outbox: %s the migration: %w", strings.ToLower(end), endErr))
+	}
+	return err
 }
 
 // MigrationSQL returns all migrations of the Store's table as plain SQL, for
@@ -92,13 +131,8 @@ func (s *Store) versionTable() string {
 	return strings.TrimSuffix(s.sql.table, `"`) + `_migrations"`
 }
 
-// queryer is what *sql.DB and *sql.Tx have in common here.
-type queryer interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // version returns the version of the jobs table, 0 where there is none.
-func (s *Store) version(ctx context.Context, q queryer) (int, error) {
+func (s *Store) version(ctx context.Context, q conn) (int, error) {
 	var there bool
 	// to_regclass would not do: it may answer from the session's cache, which
 	// waiting for an advisory lock does not refresh. Reading the catalog does.

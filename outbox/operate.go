@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,17 +74,23 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 	}
 	var where []string
 	var args []any
-	for column, value := range map[string]string{"state": string(f.State), "queue": f.Queue, "kind": f.Kind} {
-		if value != "" {
-			where = append(where, column+" = ?")
-			args = append(args, value)
+	// Always in this order, so that there are few texts to plan.
+	for _, f := range []struct{ column, field, value string }{
+		{"state", "State", string(f.State)}, {"queue", "Queue", f.Queue}, {"kind", "Kind", f.Kind},
+	} {
+		if !plain(f.value) {
+			return nil, fmt.Errorf("outbox: Filter.%s is %q: want valid UTF-8", f.field, f.value)
+		}
+		if f.value != "" {
+			where = append(where, "t."+f.column+" = ?")
+			args = append(args, f.value)
 		}
 	}
 	query := s.sql.list
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
-	query += " ORDER BY id DESC LIMIT ?"
+	query += " ORDER BY t.id DESC LIMIT ?"
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	rows, err := s.pool.QueryContext(ctx, s.d.bind(query), append(args, f.Limit)...)
@@ -123,6 +130,9 @@ func readEntry(scan func(...any) error) (Entry, error) {
 		if err := json.Unmarshal([]byte(r.failure.String), &entry.Errors); err != nil {
 			return Entry{}, fmt.Errorf("outbox: read the errors of job %s: %w", entry.ID, err)
 		}
+		for i := range entry.Errors {
+			entry.Errors[i].At = entry.Errors[i].At.UTC() // written in the session's time zone
+		}
 	}
 	return entry, nil
 }
@@ -156,7 +166,9 @@ func (s *Store) Counts(ctx context.Context) (map[ackbox.State]int, error) {
 }
 
 // Requeue gives the dead jobs among ids all their tries again and makes them
-// due now; their errors are kept. It returns how many it changed.
+// due now; their errors are kept. It returns how many it changed, also beside
+// an error: thousands of ids take several statements. An id that is no UUID
+// fails the call before anything is changed.
 func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
 	n, err := s.operate(ctx, "requeue", s.sql.requeue, ids)
 	if n > 0 {
@@ -166,7 +178,8 @@ func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
 }
 
 // Cancel withdraws the jobs among ids that are pending or nacked; a job that
-// was sent is not stopped. It returns how many it changed.
+// was sent is not stopped, and one that is on the wire is waited for. It
+// returns how many it changed, like [Store.Requeue].
 func (s *Store) Cancel(ctx context.Context, ids ...string) (int, error) {
 	return s.operate(ctx, "cancel", s.sql.cancel, ids)
 }
@@ -177,8 +190,13 @@ func (s *Store) operate(ctx context.Context, what, query string, ids []string) (
 			return 0, fmt.Errorf("outbox: %s: %q is not a UUID", what, id)
 		}
 	}
-	if len(ids) == 0 {
-		return 0, nil
+	changed := 0
+	for some := range slices.Chunk(ids, rowsPerStatement) {
+		n, err := s.exec(ctx, what, query, s.d.idList(some))
+		if err != nil {
+			return changed, err
+		}
+		changed += n
 	}
-	return s.exec(ctx, what, query, s.d.idList(ids))
+	return changed, nil
 }

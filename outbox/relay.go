@@ -3,38 +3,51 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/ackbox/ackbox"
 )
 
-// Relay claims up to limit due jobs, calls publish with them, and records the
-// transitions that publish returns, one per job in the same order. It returns
-// the number of jobs claimed; with none, publish is not called.
+// MaxBatch is the most jobs that one [Store.Relay] may claim. Their payloads are
+// in memory together.
+const MaxBatch = 10_000
+
+// Relay claims up to limit due jobs, 1 to [MaxBatch], calls publish with them,
+// and records the transitions that publish returns, one per job in the same
+// order. It returns the number of jobs claimed; with none, publish is not
+// called.
 //
 // The rows stay locked in one short transaction while the batch is on the
 // wire, so two dispatchers never hold the same job, and a dispatcher that dies
-// leaves nothing behind: PostgreSQL releases the rows, still pending. A
-// transition to Pending leaves its job publishable and counts as another copy.
+// leaves nothing behind: PostgreSQL releases the rows, still pending. The same
+// holds if publish panics. A transition to Pending leaves its job publishable
+// and counts as another copy. A transition that is not for the job at its
+// place is an error: it is left out, the others are recorded.
 //
 // Cancelling ctx stops the claim. Once jobs are claimed they are published and
 // recorded all the same, within Config.WireTimeout and Config.StatementTimeout;
-// publish gets a context with that deadline. Relay is safe for concurrent use.
-// On SQLite, concurrent calls take turns, since nothing can be locked there
-// while a batch is on the wire.
+// publish gets a context with that deadline and must return when it ends.
+// Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
+// since nothing can be locked there while a batch is on the wire.
 func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+	if err := checkLimit(limit, MaxBatch); err != nil {
+		return 0, err
+	}
 	if !s.d.schemas {
 		return s.relayUnlocked(ctx, limit, publish)
 	}
+	conn, err := s.connection(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("outbox: claim: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // it only goes back to the pool
 	work := context.WithoutCancel(ctx)
 	// The transaction must not be bound to ctx: database/sql rolls back at
 	// once when a transaction's context ends.
 	bounded, cancel := context.WithTimeout(work, 2*s.cfg.StatementTimeout+s.cfg.WireTimeout)
 	defer cancel()
-	tx, err := s.pool.BeginTx(bounded, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	tx, err := conn.BeginTx(bounded, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return 0, fmt.Errorf("outbox: claim: %w", err)
 	}
@@ -44,14 +57,51 @@ func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Conte
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
-	transitions := s.onWire(work, jobs, publish)
+	transitions, misplaced := matching(jobs, s.onWire(work, jobs, publish))
 	if err := s.settleIn(work, tx, transitions); err != nil {
 		return len(jobs), err
 	}
 	if err := tx.Commit(); err != nil {
 		return len(jobs), fmt.Errorf("outbox: commit the batch: %w", err)
 	}
-	return len(jobs), nil
+	return len(jobs), misplaced
+}
+
+// checkLimit refuses what a database would take as no limit at all.
+func checkLimit(limit, most int) error {
+	if limit < 1 || limit > most {
+		return fmt.Errorf("outbox: limit is %d: want 1 to %d", limit, most)
+	}
+	return nil
+}
+
+// connection waits for a connection of the pool no longer than for a statement.
+func (s *Store) connection(ctx context.Context) (*sql.Conn, error) {
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	return s.pool.Conn(ctx)
+}
+
+// settlement is what is to be recorded for a claimed job.
+type settlement struct {
+	job ackbox.Job
+	to  ackbox.Transition
+}
+
+// matching pairs claimed jobs with their transitions. What does not belong to
+// the job at its place could change a row that nobody has locked.
+func matching(jobs []ackbox.Job, transitions []ackbox.Transition) ([]settlement, error) {
+	batch := make([]settlement, 0, len(jobs))
+	for i, t := range transitions {
+		if i < len(jobs) && t.ID == jobs[i].ID && t.Attempt == jobs[i].Attempt && t.To.Valid() {
+			batch = append(batch, settlement{jobs[i], t})
+		}
+	}
+	if len(batch) != len(jobs) || len(transitions) != len(jobs) {
+		return batch, fmt.Errorf("outbox: publish returned %d transitions for %d jobs, of which %d are valid and in their job's place: the other jobs stay pending",
+			len(transitions), len(jobs), len(batch))
+	}
+	return batch, nil
 }
 
 func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, limit int) ([]ackbox.Job, error) {
@@ -71,27 +121,23 @@ func (s *Store) onWire(ctx context.Context, jobs []ackbox.Job, publish func(cont
 	return publish(ctx, jobs)
 }
 
-// conn is what *sql.DB and *sql.Tx have in common here.
-type conn interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
 // settleIn records a batch through c, which holds the rows' locks.
-func (s *Store) settleIn(ctx context.Context, c conn, transitions []ackbox.Transition) error {
+func (s *Store) settleIn(ctx context.Context, c conn, batch []settlement) error {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	var sent []string
-	var rest []ackbox.Transition
-	for _, t := range transitions {
-		if t.To == ackbox.Sent {
-			sent = append(sent, t.ID)
-		} else {
-			rest = append(rest, t)
+	var sent []ackbox.Job
+	var rest []change
+	for _, b := range batch {
+		if b.to.To == ackbox.Sent {
+			sent = append(sent, b.job)
+			continue
 		}
+		change := changeOf(b.to)
+		change.Resend = &b.job.Resend
+		rest = append(rest, change)
 	}
 	if len(sent) > 0 {
-		if _, err := c.ExecContext(ctx, s.sql.markSent, s.d.idList(sent)); err != nil {
+		if _, err := c.ExecContext(ctx, s.sql.markSent, s.d.batchList(sent)); err != nil {
 			return fmt.Errorf("outbox: mark %d jobs sent: %w", len(sent), err)
 		}
 	}
@@ -106,15 +152,22 @@ func (s *Store) settleIn(ctx context.Context, c conn, transitions []ackbox.Trans
 // relayUnlocked is Relay for a database that has no row locks: one batch of
 // this process at a time, and no transaction open while it is on the wire.
 func (s *Store) relayUnlocked(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
-	s.turns.Lock()
-	defer s.turns.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("outbox: claim: wait for the batch before: %w", ctx.Err())
+	}
 	jobs, err := s.claimUnlocked(ctx, limit)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
 	work := context.WithoutCancel(ctx)
-	transitions := s.onWire(work, jobs, publish)
-	return len(jobs), s.settleIn(work, s.pool, transitions)
+	transitions, misplaced := matching(jobs, s.onWire(work, jobs, publish))
+	if err := s.settleIn(work, s.pool, transitions); err != nil {
+		return len(jobs), err
+	}
+	return len(jobs), misplaced
 }
 
 func (s *Store) claimUnlocked(ctx context.Context, limit int) ([]ackbox.Job, error) {
@@ -141,35 +194,3 @@ func readJobs(rows *sql.Rows, err error) ([]ackbox.Job, error) {
 	}
 	return jobs, nil
 }
-
-// row is a row of the jobs table as it is scanned.
-type row struct {
-	job                ackbox.Job
-	headers            []byte
-	created, due       dbTime
-	sent, finished     dbTime
-	state              string
-	lastError, failure sql.NullString
-}
-
-func (r *row) jobFields() []any {
-	j := &r.job
-	return []any{
-		&j.ID, &j.Kind, &j.Queue, &j.Exchange, &j.RoutingKey, &j.Mandatory, &j.Payload, &r.headers,
-		&j.Attempt, &j.MaxAttempts, &j.Resend, &j.PublishAttempt, &r.created,
-	}
-}
-
-func (r *row) asJob() ackbox.Job {
-	r.job.CreatedAt = r.created.Time
-	r.job.Ledger = r.job.Queue != ""
-	if len(r.headers) > 0 {
-		// The column is written by Enqueue only. Headers that a hand-made row
-		// spelt otherwise are left out rather than stopping the whole batch.
-		_ = json.Unmarshal(r.headers, &r.job.Headers)
-	}
-	return r.job
-}
-
-// millis is how durations go into statements.
-func millis(d time.Duration) int64 { return max(0, d.Milliseconds()) }

@@ -7,18 +7,18 @@ import "strings"
 type statements struct {
 	table string
 
-	inserts               [8]string // of 1, 2, 4, … 128 rows
-	claim, sessionBound   string
-	markSent, markDone    string
-	apply                 string
-	complete, giveUp      string
-	current, vouch        string
-	stateOf               string
-	rearm, resend, ages   string
-	frontiers             string
-	purge, purgeDead      string
-	get, list, counts     string
-	requeue, cancel       string
+	inserts             [8]string // of 1, 2, 4, … 128 rows
+	claim, sessionBound string
+	markSent, markDone  string
+	apply               string
+	complete, giveUp    string
+	current, vouch      string
+	stateOf             string
+	rearm, resend, ages string
+	frontiers           string
+	purge, purgeDead    string
+	get, list, counts   string
+	requeue, cancel     string
 }
 
 // unfinished are the states in which a report about the current try is welcome:

@@ -9,20 +9,18 @@ import (
 	"sync"
 
 	"gorm.io/gorm"
-
-	"github.com/ackbox/ackbox"
 )
 
 // Store is one jobs table. It is safe for concurrent use and holds no
 // connection of its own: it uses the pool of the *gorm.DB it was made on.
 type Store struct {
-	pool  *sql.DB
-	gorm  *gorm.DB
-	cfg   Config
-	d     *dialect
-	sql   statements
-	wake  chan struct{}
-	turns sync.Mutex // SQLite only: one claimed batch at a time, see Relay
+	pool *sql.DB
+	gorm *gorm.DB
+	cfg  Config
+	d    *dialect
+	sql  statements
+	wake chan struct{}
+	turn chan struct{} // SQLite only: one claimed batch at a time, see Relay
 }
 
 // NewStore returns the Store of the table that cfg names and binds it to db,
@@ -33,7 +31,7 @@ type Store struct {
 // name. Several Stores may be made on one db, for several tables; jobs are
 // then written with the Store's own methods.
 func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
-	if db == nil {
+	if db == nil || db.Config == nil || db.Dialector == nil {
 		return nil, errors.New("outbox: db is nil: pass an opened *gorm.DB")
 	}
 	d, err := dialectOf(db.Name())
@@ -56,6 +54,7 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		d:    d,
 		sql:  newStatements(d, cfg),
 		wake: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1),
 	}
 	if err := bind(db, s); err != nil {
 		return nil, err
@@ -73,6 +72,13 @@ func (s *Store) signal() {
 	case s.wake <- struct{}{}:
 	default: // one signal is waiting already
 	}
+}
+
+// conn is what *sql.DB, *sql.Conn and *sql.Tx have in common.
+type conn interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // deadline bounds one statement.
@@ -136,8 +142,8 @@ func bind(db *gorm.DB, s *Store) error {
 
 // storeOf finds the one Store that was made on the database of tx.
 func storeOf(tx *gorm.DB) (*Store, error) {
-	if tx == nil {
-		return nil, errors.New("outbox: tx is nil: pass the *gorm.DB of the transaction")
+	if tx == nil || tx.Config == nil {
+		return nil, fmt.Errorf("%w: it is nil", ErrNotInTransaction)
 	}
 	b, ok := tx.Plugins[pluginName].(*bound)
 	if !ok {
@@ -152,15 +158,3 @@ func storeOf(tx *gorm.DB) (*Store, error) {
 }
 
 var _ gorm.Plugin = (*bound)(nil)
-
-// jobOf returns the ledger job whose handler ctx is in.
-func jobOf(ctx context.Context) (ackbox.Run, error) {
-	run, ok := ackbox.RunFrom(ctx)
-	if !ok {
-		return run, errors.New("outbox: the context is not a handler's: pass the ctx that Consume or FailAction was given")
-	}
-	if !run.Job.Ledger {
-		return run, fmt.Errorf("outbox: message %s has no row: it was published to the queue by another service, so Complete cannot guard it", run.Job.ID)
-	}
-	return run, nil
-}

@@ -9,9 +9,16 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
+// MaxSweep is the most rows that one call of a sweep may change.
+const MaxSweep = 10_000
+
 // Rearm makes up to limit nacked jobs that are due publishable again and
-// returns how many. Safe to call from every instance at once.
+// returns how many; limit is 1 to [MaxSweep]. Safe to call from every instance
+// at once.
 func (s *Store) Rearm(ctx context.Context, limit int) (int, error) {
+	if err := checkLimit(limit, MaxSweep); err != nil {
+		return 0, err
+	}
 	n, err := s.exec(ctx, "rearm nacked jobs", s.sql.rearm, limit)
 	if n > 0 {
 		s.signal()
@@ -20,7 +27,9 @@ func (s *Store) Rearm(ctx context.Context, limit int) (int, error) {
 }
 
 // Ages returns, for each queue with sent jobs that are not finished, how old
-// the oldest is and how far the queue has been worked off.
+// the oldest is and how far the queue has been worked off, as told by the
+// latest 2,000 finished rows. Jobs that were sent more than once tell nothing:
+// it may be an early copy that was finished.
 func (s *Store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
@@ -48,10 +57,13 @@ func (s *Store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {
 		frontiers[queue] = sent.Time
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
 	for i := range ages {
 		ages[i].Frontier = frontiers[ages[i].Queue]
 	}
-	return ages, err
+	return ages, nil
 }
 
 func (s *Store) each(ctx context.Context, query string, scan func(*sql.Rows) error) error {
@@ -73,9 +85,15 @@ func (s *Store) each(ctx context.Context, query string, scan func(*sql.Rows) err
 
 // Resend makes up to limit sent jobs of queue publishable again as another
 // copy, if nobody has vouched for them since before and for at least idle. It
-// returns how many. Whether such jobs are lost is for the caller to know.
-// Safe to call from every instance at once.
+// returns how many; limit is 1 to [MaxSweep]. Whether such jobs are lost is for
+// the caller to know. Safe to call from every instance at once.
 func (s *Store) Resend(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error) {
+	if err := checkLimit(limit, MaxSweep); err != nil {
+		return 0, err
+	}
+	if !plain(queue) {
+		return 0, nil // no row has such a queue
+	}
 	n, err := s.exec(ctx, "resend lost jobs", s.sql.resend, queue, s.d.timeParam(before), millis(idle), limit)
 	if n > 0 {
 		s.signal()
@@ -85,9 +103,12 @@ func (s *Store) Resend(ctx context.Context, queue string, before time.Time, idle
 
 // Purge deletes up to limit rows that were finished (done, cancelled, or sent
 // for a publish-only message) more than finished ago, and up to limit dead
-// ones older than dead. It returns how many. Safe to call from every instance
-// at once.
+// ones older than dead; limit is 1 to [MaxSweep]. It returns how many. Safe to
+// call from every instance at once.
 func (s *Store) Purge(ctx context.Context, finished, dead time.Duration, limit int) (int, error) {
+	if err := checkLimit(limit, MaxSweep); err != nil {
+		return 0, err
+	}
 	n, err := s.exec(ctx, "purge finished jobs", s.sql.purge, millis(finished), limit)
 	if err != nil {
 		return n, err

@@ -3,9 +3,12 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox"
 )
 
 // transactionOf returns the connection that tx's transaction runs on, or
@@ -15,7 +18,7 @@ func transactionOf(tx *gorm.DB) (gorm.ConnPool, error) {
 	case tx == nil:
 		return nil, fmt.Errorf("%w: it is nil", ErrNotInTransaction)
 	case tx.Error != nil:
-		return nil, fmt.Errorf("outbox: the transaction has failed already: %w", tx.Error)
+		return nil, fmt.Errorf("outbox: the *gorm.DB carries the error of an earlier call: %w", tx.Error)
 	case tx.Statement == nil:
 		return nil, ErrNotInTransaction
 	}
@@ -33,7 +36,7 @@ func transactionOf(tx *gorm.DB) (gorm.ConnPool, error) {
 			return nil, ErrNotInTransaction
 		}
 		return conn, nil
-	case gorm.TxCommitter:
+	case gorm.TxCommitter: // a wrapper of somebody else's
 		return tx.Statement.ConnPool, nil
 	}
 	return nil, ErrNotInTransaction
@@ -45,7 +48,7 @@ func transactionOf(tx *gorm.DB) (gorm.ConnPool, error) {
 // milliseconds later.
 func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	if err := s.gorm.WithContext(ctx).Transaction(fn); err != nil {
-		return err
+		return err // fn's own, or the database's: it is the caller's transaction
 	}
 	s.signal()
 	return nil
@@ -59,7 +62,9 @@ func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) err
 // over by a later try: return that error from the transaction, so that it rolls
 // back, and from the handler; the worker then drops the delivery without
 // charging a try. It waits for the row if the dispatcher has it locked, for at
-// most Config.StatementTimeout or until ctx ends.
+// most Config.StatementTimeout or until ctx ends; that deadline ends tx, too. In
+// a transaction of REPEATABLE READ or above such a row is a serialization
+// failure, like any other row that changed meanwhile.
 func Complete(ctx context.Context, tx *gorm.DB) error {
 	s, err := storeOf(tx)
 	if err != nil {
@@ -83,4 +88,43 @@ func (s *Store) CompleteTx(ctx context.Context, tx *sql.Tx) error {
 		return fmt.Errorf("%w: the *sql.Tx is nil", ErrNotInTransaction)
 	}
 	return s.finishIn(ctx, tx)
+}
+
+// finishIn completes the job of ctx's handler within the handler's transaction.
+func (s *Store) finishIn(ctx context.Context, c execer) error {
+	run, err := jobOf(ctx)
+	if err != nil {
+		return err
+	}
+	job := run.Job
+	if !validID(job.ID) || !validCount(job.Attempt) {
+		return ackbox.ErrSuperseded // no row can be meant
+	}
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	query, args := s.sql.complete, []any{job.ID, job.Attempt}
+	if run.Cause != nil {
+		cause := errorText(run.Cause.Error())
+		query, args = s.sql.giveUp, []any{cause, cause, job.ID, job.Attempt}
+	}
+	n, err := affected(c.ExecContext(ctx, query, args...))
+	switch {
+	case err != nil:
+		return fmt.Errorf("outbox: complete job %s: %w", job.ID, err)
+	case n == 0:
+		return ackbox.ErrSuperseded
+	}
+	return nil
+}
+
+// jobOf returns the ledger job whose handler ctx is in.
+func jobOf(ctx context.Context) (ackbox.Run, error) {
+	run, ok := ackbox.RunFrom(ctx)
+	if !ok {
+		return run, errors.New("outbox: the context is not a handler's: pass the ctx that Consume or FailAction was given")
+	}
+	if !run.Job.Ledger {
+		return run, fmt.Errorf("outbox: message %s has no row: it was published to the queue by another service, so Complete cannot guard it", run.Job.ID)
+	}
+	return run, nil
 }

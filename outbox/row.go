@@ -1,0 +1,48 @@
+package outbox
+
+import (
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
+
+// row is a row of the jobs table as it is scanned.
+type row struct {
+	job                ackbox.Job
+	headers            []byte
+	created, due       dbTime
+	sent, finished     dbTime
+	state              string
+	lastError, failure sql.NullString
+}
+
+func (r *row) jobFields() []any {
+	j := &r.job
+	return []any{
+		&j.ID, &j.Kind, &j.Queue, &j.Exchange, &j.RoutingKey, &j.Mandatory, &j.Payload, &r.headers,
+		&j.Attempt, &j.MaxAttempts, &j.Resend, &j.PublishAttempt, &r.created,
+	}
+}
+
+func (r *row) asJob() ackbox.Job {
+	r.job.CreatedAt = r.created.Time
+	r.job.Ledger = r.job.Queue != ""
+	if len(r.headers) > 0 {
+		// The column is written by Enqueue only. Headers that a hand-made row
+		// spelt otherwise are left out rather than stopping the whole batch.
+		_ = json.Unmarshal(r.headers, &r.job.Headers)
+	}
+	return r.job
+}
+
+// millis is how durations go into statements: rounded up, so that nothing
+// happens before its time, and never negative.
+func millis(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return max(0, ms)
+}

@@ -1,0 +1,294 @@
+package retry_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/retry"
+)
+
+// world is a jobs table, a broker queue and workers, in steps of one second of
+// a clock that only the test moves. It keeps what no real system knows: where
+// each copy of a job is.
+type world struct {
+	t     *testing.T
+	rand  *rand.Rand
+	now   time.Time
+	jobs  []*simJob
+	queue []*simCopy
+	held  [][]*simCopy // by worker
+	// toBack: requeued messages join the end of the queue, as RabbitMQ's quorum
+	// queues without a delivery limit have it, and not its head.
+	toBack bool
+	mute   map[int]bool // workers that cannot reach the ledger
+	resent int
+	found  []time.Duration // how long lost jobs were lost
+}
+
+type simJob struct {
+	id       int
+	state    ackbox.State
+	sent     time.Time
+	seen     time.Time
+	finished time.Time
+	live     int // copies that are in the queue or held
+	lost     time.Time
+}
+
+type simCopy struct {
+	job     *simJob
+	taken   time.Time
+	vouched time.Time
+	until   time.Time // when its handler is done
+}
+
+const (
+	simStuck = 10 * time.Minute
+	simVouch = 30 * time.Second
+	simSweep = 30 * time.Second
+	prefetch = 8
+)
+
+func (w *world) Rearm(context.Context, int) (int, error) { return 0, nil }
+
+func (w *world) Purge(context.Context, time.Duration, time.Duration, int) (int, error) { return 0, nil }
+
+func (w *world) Ages(context.Context) ([]ackbox.QueueAge, error) {
+	age := ackbox.QueueAge{Queue: "q", Now: w.now}
+	for _, j := range w.jobs {
+		switch {
+		case j.state == ackbox.Sent && (age.Oldest.IsZero() || j.seen.Before(age.Oldest)):
+			age.Oldest = j.seen
+		case j.state == ackbox.Done && w.now.Sub(j.finished) < time.Hour && j.sent.After(age.Frontier):
+			age.Frontier = j.sent
+		}
+	}
+	if age.Oldest.IsZero() {
+		return nil, nil
+	}
+	return []ackbox.QueueAge{age}, nil
+}
+
+// Resend checks invariant 7 on every job that it moves.
+func (w *world) Resend(_ context.Context, _ string, before time.Time, idle time.Duration, limit int) (int, error) {
+	n := 0
+	for _, j := range w.jobs {
+		if n == limit || j.state != ackbox.Sent || !j.seen.Before(before) || !j.seen.Before(w.now.Add(-idle)) {
+			continue
+		}
+		if j.live > 0 {
+			w.t.Errorf("%v: job %d was resent, but a copy is alive (vouched for at %v, bound %v)", w.clock(w.now), j.id, w.clock(j.seen), w.clock(before))
+		}
+		w.found = append(w.found, w.now.Sub(j.lost))
+		j.state = ackbox.Pending
+		w.resent++
+		n++
+	}
+	return n, nil
+}
+
+func (w *world) Waiting(context.Context, string) (int, error) {
+	if w.rand.IntN(50) == 0 {
+		return 0, errBase
+	}
+	return len(w.queue), nil
+}
+
+func (w *world) clock(t time.Time) time.Duration { return t.Sub(epoch) }
+
+func (w *world) enqueue() {
+	w.jobs = append(w.jobs, &simJob{id: len(w.jobs), state: ackbox.Pending})
+}
+
+// step is one second of dispatcher and workers.
+func (w *world) step(service func() time.Duration) {
+	w.now = w.now.Add(time.Second)
+	for _, j := range w.jobs {
+		if j.state == ackbox.Pending {
+			j.state, j.sent, j.seen = ackbox.Sent, w.now, w.now
+			j.live++
+			w.queue = append(w.queue, &simCopy{job: j})
+		}
+	}
+	for i := range w.held {
+		for len(w.queue) > 0 && len(w.held[i]) < prefetch {
+			c := w.queue[0]
+			w.queue = w.queue[1:]
+			redelivered := !c.taken.IsZero()
+			c.taken, c.vouched, c.until = w.now, w.now, w.now.Add(service())
+			w.held[i] = append(w.held[i], c)
+			if redelivered {
+				// Heard at once, that is some time before the next second.
+				w.vouch(i, c)
+			}
+		}
+		w.held[i] = slices.DeleteFunc(w.held[i], func(c *simCopy) bool {
+			// One of a worker's slots finishes what was taken first.
+			if w.now.Before(c.until) || w.mute[i] {
+				return false
+			}
+			c.job.live--
+			if c.job.state == ackbox.Sent {
+				c.job.state, c.job.finished = ackbox.Done, w.now
+			}
+			return true
+		})
+		for _, c := range w.held[i] {
+			// New ones after a second, then by interval.
+			if d := w.now.Sub(c.taken); d == time.Second || w.now.Sub(c.vouched) >= simVouch {
+				w.vouch(i, c)
+			}
+		}
+	}
+}
+
+func (w *world) vouch(worker int, c *simCopy) {
+	if w.mute[worker] {
+		return
+	}
+	c.vouched = w.now
+	if c.job.state == ackbox.Sent {
+		c.job.seen = w.now
+	}
+}
+
+// crash makes a worker's copies return to the queue. Those of an orderly stop
+// are vouched for a last time.
+func (w *world) crash(worker int, orderly bool) {
+	back := w.held[worker]
+	w.held[worker] = nil
+	if orderly {
+		for _, c := range back {
+			w.vouch(worker, c)
+		}
+	}
+	if w.toBack {
+		w.queue = append(w.queue, back...)
+	} else {
+		w.queue = append(back, w.queue...)
+	}
+}
+
+// wipe loses every copy in the queue.
+func (w *world) wipe() {
+	for _, c := range w.queue {
+		w.lose(c.job)
+	}
+	w.queue = nil
+}
+
+func (w *world) lose(j *simJob) {
+	if j.live--; j.live == 0 {
+		j.lost = w.now
+	}
+}
+
+func TestSimulatedLife(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(24) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: epoch, held: make([][]*simCopy, 3), toBack: seed%2 == 1, mute: map[int]bool{}}
+			sweepers := make([]*retry.Sweeper, 1+seed%3)
+			for i := range sweepers {
+				sweepers[i] = newSweeper(t, w, w, retry.Config{StuckAfter: simStuck})
+			}
+			const hours = 8
+			slow := false
+			for second := range hours * 3600 {
+				calm := second > (hours-2)*3600 // nothing bad any more: all must end well
+				if second%1200 == 0 {
+					slow = w.rand.IntN(3) == 0 && !calm // a backlog of more than StuckAfter builds up
+				}
+				if !calm && w.rand.IntN(6) == 0 {
+					w.enqueue()
+				}
+				w.step(func() time.Duration {
+					if slow {
+						return time.Duration(w.rand.IntN(600)) * time.Second
+					}
+					return time.Duration(w.rand.IntN(12)) * time.Second
+				})
+				if !calm {
+					w.mishap()
+				}
+				for i, s := range sweepers {
+					if (second+7*i)%int(simSweep/time.Second) == 0 {
+						_, _ = s.Resend(t.Context()) // errors: the broker's, on purpose
+					}
+				}
+			}
+			for _, j := range w.jobs {
+				if j.state != ackbox.Done {
+					t.Errorf("job %d is %s in the end", j.id, j.state)
+				}
+			}
+			if seed == 0 {
+				t.Logf("%d jobs, %d resent, the last found after %v", len(w.jobs), w.resent, slices.Max(append(w.found, 0)))
+			}
+			if w.resent == 0 {
+				t.Error("nothing was lost: the simulation shows nothing")
+			}
+		})
+	}
+}
+
+func (w *world) mishap() {
+	switch w.rand.IntN(1500) {
+	case 0:
+		w.wipe()
+	case 1, 2:
+		// Within a second of intake nobody has vouched: see package worker.
+		if worker := w.rand.IntN(len(w.held)); !slices.ContainsFunc(w.held[worker], func(c *simCopy) bool { return w.now.Sub(c.taken) < time.Second }) {
+			w.crash(worker, false)
+		}
+	case 3, 4:
+		w.crash(w.rand.IntN(len(w.held)), true)
+	case 5: // a short outage between one worker and the ledger
+		clear(w.mute)
+		w.mute[w.rand.IntN(len(w.held))] = true
+	case 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17:
+		clear(w.mute)
+	}
+}
+
+// A job that is lost while all is well is found in time.
+func TestSimulatedLossIsFoundInTime(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 8)), now: epoch, held: make([][]*simCopy, 2), mute: map[int]bool{}}
+		s := newSweeper(t, w, w, retry.Config{StuckAfter: simStuck})
+		lossAt := 1800 + w.rand.IntN(3600)
+		for second := range 3 * 3600 {
+			if w.rand.IntN(4) == 0 {
+				w.enqueue()
+			}
+			if second == lossAt {
+				w.enqueue()
+				w.now = w.now.Add(-time.Second)
+				held := w.held
+				w.held = nil // so that the new one stays in the queue
+				w.step(nil)
+				w.held = held
+				w.wipe()
+			}
+			w.step(func() time.Duration { return time.Duration(w.rand.IntN(4)) * time.Second })
+			if second%int(simSweep/time.Second) == 0 {
+				_, _ = s.Resend(t.Context())
+			}
+		}
+		if len(w.found) == 0 {
+			t.Errorf("seed %d: the lost job was never found", seed)
+		}
+		for _, d := range w.found {
+			if d > 3*simStuck/2+4*simSweep {
+				t.Errorf("seed %d: found after %v", seed, d)
+			}
+		}
+	}
+}
