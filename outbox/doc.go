@@ -21,4 +21,22 @@
 //
 // PostgreSQL 15 or newer is the database to run on. SQLite is served through
 // the same API for one process: the embedded default and users' tests.
+//
+// # SQLite
+//
+// A SQLite file has one writer at a time, and a connection that finds another
+// one writing fails with SQLITE_BUSY unless it is told to wait. Choose one of:
+//
+//   - One connection: SetMaxOpenConns(1) on the *sql.DB. Always right, and the
+//     only way for a database in memory, but code inside of a transaction must
+//     then use the transaction and nothing else: another use of the pool would
+//     wait for itself.
+//   - Many connections to a file, opened with a busy timeout, in WAL mode, and
+//     with transactions that take the write lock when they begin; with
+//     github.com/glebarez/sqlite that is
+//     "jobs.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_txlock=immediate".
+//
+// Times are text in UTC with milliseconds. There are no row locks, so Relay
+// serves one batch at a time for each Store and Finish never answers Busy for
+// it; make one Store for one file.
 package outbox

@@ -1,14 +1,15 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -23,7 +24,7 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 // draft applies the options to args and checks the result: everything that can
 // be wrong with a job is found here, before it is written.
 func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*draft, error) {
-	if args == nil {
+	if v := reflect.ValueOf(args); args == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("outbox: args are nil: pass a value with a Kind")
 	}
 	d := &draft{job: ackbox.Job{Kind: args.Kind()}}
@@ -35,9 +36,12 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			return fail(errors.New("an option is nil"))
+			return fail(errNilOption)
 		}
 		opt(d)
+	}
+	if err := errors.Join(d.errs...); err != nil {
+		return fail(err)
 	}
 	payload, err := json.Marshal(args)
 	if err != nil {
@@ -47,26 +51,15 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 	if len(payload) > s.cfg.MaxPayloadBytes {
 		return fail(fmt.Errorf("%w: payload is %d bytes, Config.MaxPayloadBytes allows %d", ErrTooLarge, len(payload), s.cfg.MaxPayloadBytes))
 	}
-	if d.job.ID == "" {
-		d.job.ID = NewID()
-	} else if !validID(d.job.ID) {
-		return fail(fmt.Errorf("id %q is not a UUID in lower case, such as outbox.NewID makes", d.job.ID))
-	}
+	d.job.ID = cmp.Or(d.job.ID, NewID())
 	if err := s.addContextHeaders(ctx, d); err != nil {
 		return fail(err)
 	}
 	if err := s.route(d); err != nil {
 		return fail(err)
 	}
-	if d.job.MaxAttempts == 0 {
-		d.job.MaxAttempts = s.cfg.MaxAttempts
-	}
-	switch {
-	case d.job.MaxAttempts < 1 || d.job.MaxAttempts > 1000:
-		return fail(fmt.Errorf("MaxAttempts is %d: want 1 to 1000", d.job.MaxAttempts))
-	case d.delay < 0:
-		return fail(fmt.Errorf("delay is %v: want 0 or more", d.delay))
-	case d.delay > 0 && !d.at.IsZero():
+	d.job.MaxAttempts = cmp.Or(d.job.MaxAttempts, s.cfg.MaxAttempts)
+	if d.delay > 0 && !d.at.IsZero() {
 		return fail(errors.New("both Delay and At are given: want one"))
 	}
 	return d, nil
@@ -76,10 +69,12 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 func (s *Store) route(d *draft) error {
 	j := &d.job
 	if len(j.Exchange) > ackbox.MaxNameLen || len(j.RoutingKey) > ackbox.MaxNameLen || !plain(j.Exchange) || !plain(j.RoutingKey) {
-		return fmt.Errorf("exchange %q, routing key %q: want at most %d bytes of valid UTF-8 each", j.Exchange, j.RoutingKey, ackbox.MaxNameLen)
+		return fmt.Errorf("exchange %q, routing key %q: want at most %d bytes of valid UTF-8 without NUL each", j.Exchange, j.RoutingKey, ackbox.MaxNameLen)
 	}
 	if d.event {
 		switch {
+		case d.via:
+			return errors.New("both Via and Event are given: want one")
 		case j.Queue != "":
 			return errors.New("both Queue and Event are given: an event has no work queue here")
 		case j.Exchange == "" && j.RoutingKey == "":
@@ -117,11 +112,11 @@ func (s *Store) addContextHeaders(ctx context.Context, d *draft) error {
 		size += len(name) + len(value)
 		switch {
 		case name == "" || len(name) > ackbox.MaxNameLen || !plain(name):
-			return fmt.Errorf("header name %q: want 1 to %d bytes of valid UTF-8", name, ackbox.MaxNameLen)
+			return fmt.Errorf("header name %q: want 1 to %d bytes of valid UTF-8 without NUL", name, ackbox.MaxNameLen)
 		case strings.HasPrefix(strings.ToLower(name), ackbox.HeaderPrefix):
 			return fmt.Errorf("header %q: names that start with %q are reserved", name, ackbox.HeaderPrefix)
 		case !plain(value):
-			return fmt.Errorf("header %q: its value is not valid UTF-8", name)
+			return fmt.Errorf("header %q: its value is not valid UTF-8, or has a NUL byte", name)
 		}
 	}
 	if size > s.cfg.MaxHeaderBytes {
@@ -146,13 +141,13 @@ func (d *draft) values(dia *dialect) ([]any, error) {
 	j := d.job
 	return []any{
 		j.ID, j.Kind, j.Queue, j.Exchange, j.RoutingKey, j.Mandatory,
-		j.Payload, headers, j.MaxAttempts, at, d.delay.Milliseconds(),
+		j.Payload, headers, j.MaxAttempts, at, millis(d.delay),
 	}, nil
 }
 
 // due reports whether the job can be published as soon as it is committed.
 func (d *draft) due() bool {
-	return d.delay < time.Millisecond && d.at.IsZero()
+	return d.delay == 0 && d.at.IsZero()
 }
 
 // plain reports whether PostgreSQL's text can hold s.
@@ -171,10 +166,23 @@ func validID(id string) bool {
 // maxErrorBytes bounds each error text that a row keeps.
 const maxErrorBytes = 2000
 
-// errorText makes s fit for a row.
+// errorText makes s fit for a row: valid UTF-8, no NUL, of bounded length.
 func errorText(s string) string {
-	if len(s) > maxErrorBytes {
-		s = s[:maxErrorBytes] + "…"
+	cut := len(s) > maxErrorBytes
+	if cut {
+		s = s[:maxErrorBytes]
 	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) > maxErrorBytes { // what was replaced has grown
+		cut = true
+		end := maxErrorBytes
+		for !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
+	}
+	if cut {
+		s += "…"
+	}
+	return s
 }

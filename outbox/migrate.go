@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -80,12 +81,12 @@ func (s *Store) alone(ctx context.Context, migrate func(conn) error) error {
 
 // aloneInFile is alone for SQLite, where a transaction that begins by reading
 // may not be allowed to write any more, however long it waits.
-func (s *Store) aloneInFile(ctx context.Context, migrate func(conn) error) (err error) {
+func (s *Store) aloneInFile(ctx context.Context, migrate func(conn) error) error {
 	c, err := s.pool.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("outbox: migrate: %w", err)
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
+	defer func() { _ = c.Close() }() // it only goes back to the pool
 	if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("outbox: wait for another connection's transaction: %w", err)
 	}
@@ -93,9 +94,10 @@ func (s *Store) aloneInFile(ctx context.Context, migrate func(conn) error) (err 
 	if err = migrate(c); err != nil {
 		end = "ROLLBACK"
 	}
-	// The connection goes back to the pool: it must not keep its transaction.
 	if _, endErr := c.ExecContext(context.WithoutCancel(ctx), end); endErr != nil {
 		err = errors.Join(err, fmt.Errorf("outbox: %s the migration: %w", strings.ToLower(end), endErr))
+		// Back in the pool it would still be in its transaction: drop it.
+		_ = c.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	return err
 }
