@@ -41,7 +41,7 @@ func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle
 	case errors.Is(err, ackbox.ErrClosed):
 		return fmt.Errorf("rabbitmq: consume %s: %w", queue, err)
 	case ctx.Err() != nil:
-		return nil // asked to stop before there was anything in hand
+		return nil //nolint:nilerr // asked to stop before there was anything in hand
 	default:
 		return fmt.Errorf("rabbitmq: consume %s: %w", queue, err)
 	}

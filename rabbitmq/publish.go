@@ -23,7 +23,8 @@ var errNoConfirm = errors.New("no answer from the broker within Config.ConfirmTi
 // latest when ctx ends or Config.ConfirmTimeout has passed (plus a fifth of a
 // second); what has no answer by then is Unknown. While the broker is away or
 // blocks publishers because of an alarm everything is Unknown at once: use
-// [Broker.Ready] to wait.
+// [Broker.Ready] to wait. The broker tells of an alarm only when something is
+// published, so the first batch after it may have to wait for the deadline.
 //
 // Where a message makes the broker close the channel (a missing exchange, a
 // message over the broker's limit), that message is NackedByBroker with the
@@ -152,7 +153,7 @@ func (c *call) redeclare(ctx context.Context) {
 	}
 	c.redeclared = true
 	if err := c.b.declareTopology(ctx, c.g); err != nil {
-		c.b.publish.log.Warn("rabbitmq: cannot declare the topology anew", "error", err)
+		c.b.publish.log.WarnContext(ctx, "rabbitmq: cannot declare the topology anew", "error", err)
 	}
 }
 

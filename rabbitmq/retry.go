@@ -24,8 +24,9 @@ import (
 //
 // The way back is RabbitMQ's dead-lettering upon a TTL. For quorum queues it is
 // at-least-once (RabbitMQ 3.10 or newer): a message that cannot enter the work
-// queue waits and is tried again. For classic queues RabbitMQ offers only
-// at-most-once: a work queue that is full or deleted at that moment loses it.
+// queue is kept and tried again after three minutes. For classic queues RabbitMQ
+// offers only at-most-once: a work queue that is full or deleted at that moment
+// loses it.
 //
 // Not copied: expiration, user-id, CC, and the broker's own notes on the first
 // way (x-death, x-delivery-count).

@@ -120,7 +120,7 @@ func (s *slot) rebuild(ctx context.Context) (*generation, error) {
 	}
 	s.gen, s.err = g, nil
 	if s.logged != "" {
-		s.log.Info("rabbitmq: connected again", "connection", s.role)
+		s.log.InfoContext(ctx, "rabbitmq: connected again", "connection", s.role)
 		s.logged = ""
 	}
 	return g, nil
@@ -170,7 +170,7 @@ func (s *slot) fail(err error) {
 	}
 	s.failures++
 	// Half fixed and half random: never a hot loop, never a herd.
-	s.next = time.Now().Add(pause/2 + rand.N(pause/2+1))
+	s.next = time.Now().Add(pause/2 + rand.N(pause/2+1)) //nolint:gosec // jitter is no secret
 	switch {
 	case permanent(err):
 		if text := err.Error(); s.logged != text {
