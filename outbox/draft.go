@@ -36,7 +36,7 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			return fail(errNilOption)
+			return fail(errors.New("an option is nil"))
 		}
 		opt(d)
 	}

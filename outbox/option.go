@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -125,5 +124,3 @@ func Mandatory() Option { return func(d *draft) { d.job.Mandatory = true } }
 // the handle is not in one: for jobs that belong to no business transaction.
 // In a transaction it changes nothing. [EnqueueAll] wants it on every item.
 func OwnTransaction() Option { return func(d *draft) { d.own = true } }
-
-var errNilOption = errors.New("an option is nil")

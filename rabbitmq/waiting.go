@@ -2,20 +2,18 @@ package rabbitmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-)
 
-// ErrNoQueue says that the queue asked for does not exist in the broker.
-var ErrNoQueue = errors.New("rabbitmq: no such queue")
+	"github.com/ackbox/ackbox"
+)
 
 // Waiting reports how many messages are ready in queue, which need not be in
 // the topology: neither those that a consumer holds nor those in its retry
-// queues count. The error wraps [ErrNoQueue] if the queue does not exist, and
-// means "not known" otherwise. It waits for a connection until ctx ends, at
+// queues count. The error wraps [ackbox.ErrNoQueue] if the queue does not
+// exist, and means "not known" otherwise. It waits for a connection until ctx ends, at
 // most Config.DialTimeout.
 func (b *Broker) Waiting(ctx context.Context, queue string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
@@ -33,7 +31,7 @@ func (b *Broker) Waiting(ctx context.Context, queue string) (int, error) {
 	})
 	switch {
 	case code(err) == amqp.NotFound:
-		return 0, fmt.Errorf("%w: %s (Config.Topology has %s)", ErrNoQueue, queue, strings.Join(b.cfg.Topology.QueueNames(), ", "))
+		return 0, fmt.Errorf("rabbitmq: waiting: %w: %s (Config.Topology has %s)", ackbox.ErrNoQueue, queue, strings.Join(b.cfg.Topology.QueueNames(), ", "))
 	case err != nil:
 		return 0, fmt.Errorf("rabbitmq: waiting: queue %s: %w", queue, err)
 	}

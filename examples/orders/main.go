@@ -87,7 +87,7 @@ func run(ctx context.Context, role string, args []string) (err error) {
 			return err
 		}
 	}
-	slog.Info("orders: started", "addr", cfg.addr, "cancel_after", cfg.cancelAfter)
+	slog.InfoContext(ctx, "orders: started", "addr", cfg.addr, "cancel_after", cfg.cancelAfter)
 	return g.Wait()
 }
 

@@ -46,7 +46,7 @@ func (s *server) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on ADDR: %w", err)
 	}
-	slog.Info("orders: listening", "addr", listener.Addr().String())
+	slog.InfoContext(ctx, "orders: listening", "addr", listener.Addr().String())
 	srv := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }() // ends with Shutdown, awaited below
@@ -204,7 +204,7 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, id string) (Order,
 // health says whether this instance can take orders. It needs no broker.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	if err := s.db.WithContext(r.Context()).Exec("SELECT 1").Error; err != nil {
-		slog.Error("orders: unhealthy", "error", err)
+		slog.ErrorContext(r.Context(), "orders: unhealthy", "error", err)
 		fail(w, http.StatusServiceUnavailable, errors.New("the database does not answer"))
 		return
 	}
@@ -222,7 +222,7 @@ func (s *server) stats(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) internal(w http.ResponseWriter, r *http.Request, err error) {
-	slog.Error("orders: request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	slog.ErrorContext(r.Context(), "orders: request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	fail(w, http.StatusInternalServerError, errors.New("internal error: nothing was written; try again"))
 }
 

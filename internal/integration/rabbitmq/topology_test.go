@@ -192,11 +192,11 @@ func TestWaitingForAMissingQueue(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{})
 	_, err := f.Waiting(f.ctx, "nowhere")
-	if !errors.Is(err, rabbitmq.ErrNoQueue) || !strings.Contains(err.Error(), "nowhere") {
+	if !errors.Is(err, ackbox.ErrNoQueue) || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error is %v, want ErrNoQueue", err)
 	}
 	testenv.Rabbit(t).DeleteQueue(work)
-	if _, err = f.Waiting(f.ctx, work); err != nil && !errors.Is(err, rabbitmq.ErrNoQueue) {
+	if _, err = f.Waiting(f.ctx, work); err != nil && !errors.Is(err, ackbox.ErrNoQueue) {
 		t.Errorf("error is %v, want ErrNoQueue or a count", err)
 	}
 	ch := foreigner(t)

@@ -1,0 +1,299 @@
+// Package storetest is the conformance suite of package outbox: what business
+// code, dispatcher, worker, sweeps and operators rely on, checked in the same
+// words on every database and on every way to open it.
+//
+// No test waits for time to pass: where a job must be due, or old, its row is
+// moved in time.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/outbox"
+)
+
+// deadline bounds every single test of the suite. It is generous: it passes
+// only if something hangs.
+const deadline = 60 * time.Second
+
+// Factory returns a database of the test's own that holds nothing yet, and
+// closes it when the test has ended. It fails the test if it cannot.
+type Factory func(t *testing.T) *gorm.DB
+
+// Run runs the suite on the databases that factory makes, one for each subtest.
+// base is the Config of every Store: its Schema and Table are kept.
+func Run(t *testing.T, factory Factory, base outbox.Config) {
+	tests := []struct {
+		name string
+		run  func(*env)
+	}{
+		{"Migrate/Twice", migrateTwice},
+		{"Migrate/AtOnce", migrateAtOnce},
+		{"Migrate/ByHand", migrateByHand},
+		{"Migrate/Refused", migrateRefused},
+		{"Migrate/Check", checkRefusesImpossibleRows},
+		{"Config", badConfig},
+		{"Enqueue/CommitAndRollback", commitAndRollback},
+		{"Enqueue/Savepoints", savepoints},
+		{"Enqueue/Hook", hook},
+		{"Enqueue/NotInTransaction", notInTransaction},
+		{"Enqueue/OwnTransaction", ownTransaction},
+		{"Enqueue/NoStore", noStore},
+		{"Enqueue/TwoStores", twoStores},
+		{"Enqueue/BadInput", badInput},
+		{"Enqueue/Many", many},
+		{"Enqueue/SameIDTwice", sameIDTwice},
+		{"Enqueue/SQLTx", sqlTx},
+		{"Enqueue/RoundTrip", roundTrip},
+		{"Enqueue/HeadersFrom", headersFrom},
+		{"Enqueue/Wake", wake},
+		{"Enqueue/Concurrently", concurrently},
+		{"Relay/Due", due},
+		{"Relay/OrderAndLimit", orderAndLimit},
+		{"Relay/Outcomes", relayOutcomes},
+		{"Relay/Event", event},
+		{"Relay/Misplaced", misplaced},
+		{"Relay/Cancelled", relayCancelled},
+		{"Relay/Panic", relayPanics},
+		{"Relay/FastWorker", fastWorker},
+		{"Relay/AtOnce", relaysAtOnce},
+		{"Finish/MatrixSingly", finishSingly},
+		{"Finish/MatrixTogether", finishTogether},
+		{"Finish/Duplicates", finishDuplicates},
+		{"Finish/Foreign", finishForeign},
+		{"Finish/Many", finishMany},
+		{"Finish/Errors", finishErrors},
+		{"Finish/Cancelled", finishCancelled},
+		{"Current", current},
+		{"Vouch", vouch},
+		{"Rearm", rearm},
+		{"Ages", ages},
+		{"Resend", resend},
+		{"Purge", purge},
+		{"Limits", limits},
+		{"Get", get},
+		{"List", list},
+		{"Counts", counts},
+		{"Requeue", requeue},
+		{"Cancel", cancelJobs},
+		{"Complete/InHandler", completeInHandler},
+		{"Complete/InFailAction", completeInFailAction},
+		{"Complete/WhileOnWire", completeBeforeSent},
+		{"Complete/Refused", completeRefused},
+		{"Complete/SQLTx", completeSQLTx},
+		{"Complete/Finished", finishedTransaction},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			defer cancel()
+			tt.run(&env{T: t, ctx: ctx, db: factory(t), base: base})
+		})
+	}
+}
+
+// env is what one test has. A Store is made by its first use.
+type env struct {
+	*testing.T
+	ctx  context.Context
+	db   *gorm.DB
+	base outbox.Config
+	made *outbox.Store
+}
+
+// note is the Args of the suite's jobs.
+type note struct {
+	Text string `json:"text"`
+}
+
+// Kind implements ackbox.Args.
+func (note) Kind() string { return "note" }
+
+// order is the suite's business data.
+type order struct {
+	ID   uint
+	Note string
+}
+
+func (e *env) must(err error) {
+	e.Helper()
+	if err != nil {
+		e.Fatal(err)
+	}
+}
+
+// config is base with two queues.
+func (e *env) config() outbox.Config {
+	cfg := e.base
+	cfg.Queues = []string{"default", "mail"}
+	return cfg
+}
+
+// store returns the test's Store, migrated, beside a table of orders.
+func (e *env) store() *outbox.Store {
+	e.Helper()
+	if e.made == nil {
+		e.made = e.newStore(e.config())
+	}
+	return e.made
+}
+
+func (e *env) newStore(cfg outbox.Config) *outbox.Store {
+	e.Helper()
+	s, err := outbox.NewStore(e.db, cfg)
+	e.must(err)
+	e.must(s.Migrate(e.ctx))
+	e.must(e.db.WithContext(e.ctx).AutoMigrate(&order{}))
+	e.made = s
+	return s
+}
+
+func (e *env) postgres() bool { return e.db.Name() == "postgres" }
+
+// table is the quoted name of the jobs table.
+func (e *env) table() string {
+	name := e.base.Table
+	if name == "" {
+		name = outbox.DefaultTable
+	}
+	if e.base.Schema != "" {
+		return `"` + e.base.Schema + `"."` + name + `"`
+	}
+	return `"` + name + `"`
+}
+
+// at is an SQL expression for the time d from now, by the database's clock.
+func (e *env) at(d time.Duration) string {
+	if e.postgres() {
+		return fmt.Sprintf("clock_timestamp() + interval '%d milliseconds'", d.Milliseconds())
+	}
+	return fmt.Sprintf("strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '%.3f seconds')", d.Seconds())
+}
+
+func (e *env) exec(query string) {
+	e.Helper()
+	e.must(e.db.WithContext(e.ctx).Exec(query).Error)
+}
+
+// set changes a job's row behind the Store's back.
+func (e *env) set(id, assignments string) {
+	e.Helper()
+	e.exec("UPDATE " + e.table() + " SET " + assignments + " WHERE id = '" + id + "'")
+}
+
+// enqueue commits one job and returns its id.
+func (e *env) enqueue(opts ...outbox.Option) string {
+	e.Helper()
+	e.store()
+	id := outbox.NewID()
+	e.must(e.db.WithContext(e.ctx).Transaction(func(tx *gorm.DB) error {
+		return outbox.Enqueue(e.ctx, tx, note{"hello"}, append(opts, outbox.ID(id))...)
+	}))
+	return id
+}
+
+// enqueueAs commits one job and moves its row into a state.
+func (e *env) enqueueAs(state ackbox.State, opts ...outbox.Option) string {
+	e.Helper()
+	id := e.enqueue(opts...)
+	e.set(id, e.inState(state))
+	return id
+}
+
+func (e *env) inState(state ackbox.State) string {
+	now := e.at(0)
+	s := "state = '" + string(state) + "'"
+	switch state {
+	case ackbox.Nacked:
+		return s + ", due_at = " + e.at(time.Hour)
+	case ackbox.Sent:
+		return s + ", sent_at = " + now + ", seen_at = " + now
+	case ackbox.Done:
+		return s + ", sent_at = " + now + ", seen_at = " + now + ", finished_at = " + now
+	case ackbox.Dead, ackbox.Cancelled:
+		return s + ", finished_at = " + now
+	default:
+		return s
+	}
+}
+
+func (e *env) get(id string) outbox.Entry {
+	e.Helper()
+	entry, err := e.store().Get(e.ctx, id)
+	e.must(err)
+	return entry
+}
+
+// wantState checks the states of several jobs.
+func (e *env) wantState(want ackbox.State, ids ...string) {
+	e.Helper()
+	for _, id := range ids {
+		if got := e.get(id).State; got != want {
+			e.Errorf("job %s is %s, want %s", id, got, want)
+		}
+	}
+}
+
+// rows counts the rows of a table.
+func (e *env) rows(table string) int64 {
+	e.Helper()
+	var n int64
+	e.must(e.db.WithContext(e.ctx).Raw("SELECT count(*) FROM " + table).Scan(&n).Error)
+	return n
+}
+
+func (e *env) wantRows(jobs, orders int64) {
+	e.Helper()
+	if got := e.rows(e.table()); got != jobs {
+		e.Errorf("%d jobs are in the table, want %d", got, jobs)
+	}
+	if got := e.rows("orders"); got != orders {
+		e.Errorf("%d orders are in the table, want %d", got, orders)
+	}
+}
+
+// relay carries one batch and returns the claimed ids, in order.
+func (e *env) relay(limit int, answer func(ackbox.Job) ackbox.Transition) []string {
+	e.Helper()
+	var ids []string
+	n, err := e.store().Relay(e.ctx, limit, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		out := make([]ackbox.Transition, len(jobs))
+		for i, job := range jobs {
+			ids = append(ids, job.ID)
+			out[i] = answer(job)
+		}
+		return out
+	})
+	e.must(err)
+	if n != len(ids) {
+		e.Errorf("Relay returned %d, publish got %d jobs", n, len(ids))
+	}
+	return ids
+}
+
+// acked answers as a broker does that takes everything.
+func acked(job ackbox.Job) ackbox.Transition {
+	return ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+}
+
+// wantError checks that err mentions every one of the words.
+func (e *env) wantError(err error, words ...string) {
+	e.Helper()
+	if err == nil {
+		e.Errorf("no error, want one with %q", words)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			e.Errorf("error %q does not mention %q", err, word)
+		}
+	}
+}
