@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -59,10 +60,20 @@ func Install(ctx context.Context, logFile string, packages ...string) (err error
 		cmd.Stdout, cmd.Stderr = log, log
 		cmd.WaitDelay = 5 * time.Second
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("apt-get %v: %w; its output is in %s", args, err, logFile)
+			return fmt.Errorf("apt-get %v: %w; the end of its output:\n%s", args, err, tail(logFile))
 		}
 	}
 	return nil
+}
+
+// tail returns the last lines of a log, or why it cannot.
+func tail(logFile string) string {
+	raw, err := os.ReadFile(logFile)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
 // forbidServices keeps packages from starting services until the returned
