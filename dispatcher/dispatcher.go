@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -67,7 +69,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	// One lane at a time looks for work; it passes the turn on when it has a
 	// batch, so that claims never compete and publishing overlaps.
 	turn := make(chan *pace, 1)
-	turn <- newPace(d.cfg.PollInterval)
+	turn <- &pace{interval: d.cfg.PollInterval}
 	var lanes errgroup.Group
 	for range d.cfg.InFlight {
 		lanes.Go(func() error { return d.lane(ctx, turn) })
@@ -75,8 +77,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return lanes.Wait()
 }
 
-// lane claims, publishes and records one batch after the other.
+// lane claims, publishes and records one batch after the other. It ends with
+// ctx or with the broker.
 func (d *Dispatcher) lane(ctx context.Context, turn chan *pace) error {
+	trouble := time.Duration(0) // the last pause after a failure
 	for {
 		var p *pace
 		select {
@@ -92,22 +96,21 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace) error {
 			}
 		}
 		err := d.batch(ctx, p, pass)
-		if err == nil || ctx.Err() != nil {
-			pass()
-			continue
-		}
-		if errors.Is(err, ackbox.ErrClosed) {
+		switch {
+		case err == nil:
+			trouble = 0
+		case ctx.Err() != nil && !passed: // told to stop before there was a batch
+		case errors.Is(err, ackbox.ErrClosed) && ctx.Err() == nil:
 			pass()
 			return fmt.Errorf("dispatcher: %w", err)
+		default:
+			trouble = min(max(minTrouble, 2*trouble), maxTrouble)
+			d.cfg.Logger.Error("dispatcher: a batch failed; its jobs stay publishable", "error", err, "retry_in", trouble)
+			// Before a claim, the lanes that wait for their turn would only meet
+			// the same; after it they may have it, and see for themselves.
+			sleep(ctx, jitter(trouble))
 		}
-		d.cfg.Logger.Error("dispatcher: a batch failed; its jobs stay publishable", "error", err)
-		if !passed {
-			p.failed(ctx)
-			pass()
-			continue
-		}
-		// The turn is another lane's, which meets the same trouble by itself.
-		newPace(d.cfg.PollInterval).failed(ctx)
+		pass()
 	}
 }
 
@@ -123,7 +126,7 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, pass func()) error {
 	}
 	unanswered := 0
 	n, err := d.outbox.Relay(ctx, d.cfg.BatchSize, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		p.found(len(jobs) == d.cfg.BatchSize)
+		p.found(len(jobs) >= d.cfg.BatchSize)
 		pass()
 		var transitions []ackbox.Transition
 		transitions, unanswered = d.publish(ctx, jobs)
@@ -140,24 +143,35 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, pass func()) error {
 	return nil
 }
 
-// publish turns the broker's outcomes into transitions.
-func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) ([]ackbox.Transition, int) {
+// publish turns the broker's outcomes into transitions, and counts those that
+// are no answers.
+func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []ackbox.Transition, unanswered int) {
 	outcomes := d.broker.Publish(ctx, jobs)
-	transitions := make([]ackbox.Transition, len(jobs))
-	unanswered := 0
+	transitions = make([]ackbox.Transition, len(jobs))
+	var refused, dead refusals
 	for i, job := range jobs {
 		var outcome ackbox.Outcome // of a job the broker left out: unknown
 		if i < len(outcomes) {
 			outcome = outcomes[i]
 		}
-		transitions[i] = d.transition(job, outcome)
-		if outcome.Status == ackbox.Unknown {
+		t := d.transition(job, outcome)
+		transitions[i] = t
+		switch t.To {
+		case ackbox.Pending:
 			unanswered++
+		case ackbox.Nacked:
+			refused.add(job, t.Error)
+		case ackbox.Dead:
+			dead.add(job, t.Error)
+		default:
 		}
 	}
+	refused.log(ctx, d.cfg.Logger, slog.LevelWarn, "dispatcher: the broker refused jobs; they are published again later")
+	dead.log(ctx, d.cfg.Logger, slog.LevelError, "dispatcher: the broker refused jobs for the last time; they are dead")
 	return transitions, unanswered
 }
 
+// transition says what the broker's answer makes of the job's row.
 func (d *Dispatcher) transition(job ackbox.Job, outcome ackbox.Outcome) ackbox.Transition {
 	t := ackbox.Transition{ID: job.ID, Attempt: job.Attempt}
 	switch outcome.Status {
@@ -166,23 +180,43 @@ func (d *Dispatcher) transition(job ackbox.Job, outcome ackbox.Outcome) ackbox.T
 		t.To = ackbox.Sent
 	case ackbox.NackedByBroker, ackbox.Returned:
 		d.refused.Add(1)
-		refusals := job.PublishAttempt + 1
-		t.Error = fmt.Sprintf("publish %d of %d: %s by the broker: %s", refusals, d.cfg.MaxPublishAttempts, outcome.Status, outcome.Reason)
-		attrs := []any{"kind", job.Kind, "id", job.ID, "exchange", job.Exchange, "routing_key", job.RoutingKey, "error", t.Error}
-		if refusals >= d.cfg.MaxPublishAttempts {
+		n := job.PublishAttempt + 1
+		t.Error = fmt.Sprintf("publish %d of %d: %s by the broker: %s", n, d.cfg.MaxPublishAttempts, outcome.Status, outcome.Reason)
+		if n >= d.cfg.MaxPublishAttempts {
 			d.dead.Add(1)
 			t.To = ackbox.Dead
-			d.cfg.Logger.Error("dispatcher: the broker refused a job for the last time; it is dead", attrs...)
 			break
 		}
 		t.To = ackbox.Nacked
-		t.After = d.cfg.Backoff.Next(refusals)
-		d.cfg.Logger.Warn("dispatcher: the broker refused a job", append(attrs, "retry_in", t.After)...)
-	case ackbox.Unknown:
+		t.After = max(0, d.cfg.Backoff.Next(n))
+	default:
 		// Neither acked nor refused: the message may have arrived. The row
 		// stays publishable, and says that another copy may be about.
 		d.unknown.Add(1)
 		t.To = ackbox.Pending
 	}
 	return t
+}
+
+// refusals gathers the refused jobs of a batch, so that a full queue costs a
+// line for each batch and not for each job. The rows have every reason.
+type refusals struct {
+	n      int
+	first  ackbox.Job
+	reason string
+}
+
+func (r *refusals) add(job ackbox.Job, reason string) {
+	if r.n == 0 {
+		r.first, r.reason = job, reason
+	}
+	r.n++
+}
+
+func (r *refusals) log(ctx context.Context, logger *slog.Logger, level slog.Level, msg string) {
+	if r.n == 0 {
+		return
+	}
+	logger.Log(ctx, level, msg, "jobs", r.n, "first_kind", r.first.Kind, "first_id", r.first.ID,
+		"exchange", r.first.Exchange, "routing_key", r.first.RoutingKey, "error", r.reason)
 }

@@ -6,13 +6,19 @@ import (
 	"time"
 )
 
-// eager is the first pause after a wake-up. A job is usually committed within
-// a few milliseconds of being enqueued.
-const eager = time.Millisecond
+const (
+	// eager is the first pause after a wake-up. A job is usually committed
+	// within a few milliseconds of being enqueued.
+	eager = time.Millisecond
+	// calm is the longest pause that wake-ups cannot shorten.
+	calm = 20 * time.Millisecond
+)
 
-// maxTrouble is the longest pause between two attempts while a database or
-// broker keeps failing.
-const maxTrouble = 5 * time.Second
+// Pauses between attempts while a database or broker keeps failing.
+const (
+	minTrouble = 100 * time.Millisecond
+	maxTrouble = 5 * time.Second
+)
 
 // pace decides when to look for work next. Whoever holds the turn owns it.
 //
@@ -20,18 +26,17 @@ const maxTrouble = 5 * time.Second
 // by the poll interval, or by a wake-up: a wake-up tells that a job was
 // enqueued and is about to be committed, so the looks that follow it come at
 // short, doubling pauses until there is something or the interval is reached.
+// Wake-ups that lead to nothing, one after the other (a long transaction that
+// enqueues much, other dispatchers that are quicker), lose their force.
 type pace struct {
 	interval time.Duration
 	pause    time.Duration // before the next look
-	trouble  time.Duration // the last pause after a failure
+	deaf     time.Duration // the part of it that a wake-up cannot shorten
 }
-
-func newPace(interval time.Duration) *pace { return &pace{interval: interval} }
 
 // found notes that a look had a batch.
 func (p *pace) found(full bool) {
-	p.trouble = 0
-	p.pause = 0
+	p.pause, p.deaf = 0, 0
 	if !full {
 		p.pause = min(eager, p.interval)
 	}
@@ -39,16 +44,17 @@ func (p *pace) found(full bool) {
 
 // empty notes that a look had nothing.
 func (p *pace) empty() {
-	p.trouble = 0
-	p.pause = min(max(eager, 2*p.pause), p.interval)
+	p.deaf = min(max(eager, 2*p.deaf), calm, p.interval)
+	p.pause = min(max(eager, 2*p.pause, p.deaf), p.interval)
 }
 
 // wait blocks until it is time to look, and reports false if ctx ended first.
 func (p *pace) wait(ctx context.Context, wake <-chan struct{}) bool {
-	if p.pause == 0 {
-		return ctx.Err() == nil
+	pause := jitter(p.pause)
+	if !sleep(ctx, min(p.deaf, pause)) {
+		return false
 	}
-	timer := time.NewTimer(jitter(p.pause))
+	timer := time.NewTimer(pause - min(p.deaf, pause))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -56,18 +62,25 @@ func (p *pace) wait(ctx context.Context, wake <-chan struct{}) bool {
 	case <-wake:
 		p.pause = 0
 	case <-timer.C:
+		if p.pause == p.interval {
+			p.deaf = 0 // it has been quiet: the next wake-up means something
+		}
 	}
-	return true
+	return ctx.Err() == nil
 }
 
-// failed blocks for a pause that doubles with each failure in a row.
-func (p *pace) failed(ctx context.Context) {
-	p.trouble = min(max(100*time.Millisecond, 2*p.trouble), maxTrouble)
-	timer := time.NewTimer(jitter(p.trouble))
+// sleep waits for d and reports false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+		return false
 	case <-timer.C:
+		return true
 	}
 }
 
