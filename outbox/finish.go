@@ -79,9 +79,14 @@ func (s *Store) finishSome(ctx context.Context, transitions []ackbox.Transition)
 func split(transitions []ackbox.Transition) (done, rest []ackbox.Transition) {
 	taken := make(map[string]bool, len(transitions))
 	for _, t := range transitions {
-		if t.To == ackbox.Done && possible(t) && !taken[t.ID] {
-			taken[t.ID] = true
+		if t.To != ackbox.Done || !possible(t) || taken[t.ID] {
+			continue
+		}
+		taken[t.ID] = true
+		if t.Error == "" {
 			done = append(done, t)
+		} else { // the quick statement keeps no errors
+			rest = append(rest, t)
 		}
 	}
 	for _, t := range transitions {

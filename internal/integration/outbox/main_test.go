@@ -1,6 +1,5 @@
-// Package outbox_test runs package outbox against real databases: the
-// conformance suite on PostgreSQL, in several configurations, and on SQLite,
-// and what only PostgreSQL can do.
+// Package outbox_test runs the conformance suite of package outbox on
+// PostgreSQL and on SQLite, opened in the ways that applications open them.
 package outbox_test
 
 import (
@@ -20,7 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t *testing.T, dialector gorm.Dialector, cfg gorm.Config) *gorm.DB {
+// open opens a database and closes it when the test ends.
+func open(t *testing.T, dialector gorm.Dialector, connections int, cfg gorm.Config) *gorm.DB {
 	t.Helper()
 	cfg.Logger = logger.Discard
 	db, err := gorm.Open(dialector, &cfg)
@@ -31,47 +31,73 @@ func open(t *testing.T, dialector gorm.Dialector, cfg gorm.Config) *gorm.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = pool.Close() })
+	pool.SetMaxOpenConns(connections)
+	t.Cleanup(func() {
+		if err := pool.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return db
 }
 
+func openPostgres(t *testing.T, cfg gorm.Config) *gorm.DB {
+	t.Helper()
+	return open(t, postgres.Open(testenv.DatabaseURL(t)), 10, cfg)
+}
+
 func TestPostgres(t *testing.T) {
-	for name, variant := range map[string]struct {
-		params   string
-		simple   bool
-		prepared bool
-		config   outbox.Config
-	}{
-		"default":           {},
-		"PrepareStmt":       {prepared: true},
-		"simple protocol":   {simple: true}, // as behind PgBouncer in transaction mode
-		"schema and table":  {config: outbox.Config{Schema: "jobs_of_app", Table: "ledger"}},
-		"time zone in Asia": {params: "&timezone=Asia/Tokyo"},
-		"time zone in USA":  {params: "&timezone=America/New_York", prepared: true},
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) *gorm.DB { return openPostgres(t, gorm.Config{}) }, outbox.Config{})
+}
+
+func TestPostgresPreparedStatements(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) *gorm.DB { return openPostgres(t, gorm.Config{PrepareStmt: true}) }, outbox.Config{})
+}
+
+// As behind PgBouncer in transaction mode, where no statement can be prepared.
+func TestPostgresSimpleProtocol(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) *gorm.DB {
+		return open(t, postgres.New(postgres.Config{DSN: testenv.DatabaseURL(t), PreferSimpleProtocol: true}), 10, gorm.Config{})
+	}, outbox.Config{})
+}
+
+func TestPostgresSchemaAndTable(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) *gorm.DB { return openPostgres(t, gorm.Config{}) },
+		outbox.Config{Schema: "select", Table: "_a2345678901234567890123456789012345678z"})
+}
+
+// What the session says about time changes nothing.
+func TestPostgresSession(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]string{
+		"Tokyo":   "&TimeZone=Asia/Tokyo",
+		"NewYork": "&TimeZone=America/New_York&DateStyle=SQL,DMY&IntervalStyle=sql_standard",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			storetest.Run(t, func(t *testing.T) (*gorm.DB, outbox.Config) {
-				dialector := postgres.New(postgres.Config{DSN: testenv.DatabaseURL(t) + variant.params, PreferSimpleProtocol: variant.simple})
-				return open(t, dialector, gorm.Config{PrepareStmt: variant.prepared}), variant.config
-			})
+			storetest.Run(t, func(t *testing.T) *gorm.DB {
+				return open(t, postgres.Open(testenv.DatabaseURL(t)+settings), 10, gorm.Config{})
+			}, outbox.Config{})
 		})
 	}
 }
 
-func TestSQLite(t *testing.T) {
-	for name, prepared := range map[string]bool{"default": false, "PrepareStmt": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			storetest.Run(t, func(t *testing.T) (*gorm.DB, outbox.Config) {
-				db := open(t, sqlite.Open(filepath.Join(t.TempDir(), "jobs.db")), gorm.Config{PrepareStmt: prepared})
-				pool, err := db.DB()
-				if err != nil {
-					t.Fatal(err)
-				}
-				pool.SetMaxOpenConns(1)
-				return db, outbox.Config{}
-			})
-		})
-	}
+// One connection: the setting that doc.go calls always right.
+func TestSQLiteOneConnection(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) *gorm.DB {
+		return open(t, sqlite.Open(":memory:"), 1, gorm.Config{})
+	}, outbox.Config{})
+}
+
+// Many connections, with the settings that doc.go asks for.
+func TestSQLiteManyConnections(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) *gorm.DB {
+		file := filepath.Join(t.TempDir(), "jobs.db")
+		return open(t, sqlite.Open(file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_txlock=immediate"), 10, gorm.Config{PrepareStmt: true})
+	}, outbox.Config{Table: "my_jobs"})
 }

@@ -61,7 +61,7 @@ func TestMigrateTogether(t *testing.T) {
 	dsn := testenv.DatabaseURL(t)
 	var wg sync.WaitGroup
 	for range 8 {
-		db := open(t, postgres.Open(dsn), gorm.Config{})
+		db := open(t, postgres.Open(dsn), 10, gorm.Config{})
 		s, err := outbox.NewStore(db, outbox.Config{Schema: "app"})
 		if err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ func TestMigrationByHand(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { db.Exec("DROP OWNED BY " + role); db.Exec("DROP ROLE " + role) })
-	restricted := open(t, postgres.Open(testenv.DatabaseURL(t)+"&options=-c%20role%3D"+role), gorm.Config{})
+	restricted := open(t, postgres.Open(testenv.DatabaseURL(t)+"&options=-c%20role%3D"+role), 10, gorm.Config{})
 	s, err = outbox.NewStore(restricted, outbox.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,9 @@
 package storetest
 
 import (
+	"context"
+	"database/sql"
 	"errors"
-	"testing"
 
 	"gorm.io/gorm"
 
@@ -10,107 +11,166 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
-func (b *bench) orders() int64 {
-	b.Helper()
-	var n int64
-	b.must(b.db.Raw("SELECT count(*) FROM orders").Scan(&n).Error)
-	return n
+// inHandler is the context of the handler of a job.
+func (e *env) inHandler(id string, cause error) context.Context {
+	e.Helper()
+	return ackbox.WithRun(e.ctx, ackbox.Run{Job: e.get(id).Job, Cause: cause})
 }
 
-func testComplete(t *testing.T, b *bench) {
-	id := b.send()
-	ctx := ackbox.WithRun(t.Context(), ackbox.Run{Job: b.get(id).Job})
-	effect := func(n int, after error) error {
-		return b.db.Transaction(func(tx *gorm.DB) error {
-			if err := tx.Exec("INSERT INTO orders (id) VALUES (?)", n).Error; err != nil {
-				return err
-			}
-			return errors.Join(outbox.Complete(ctx, tx), after)
+// effect is a handler that has an effect and completes its job with it.
+func effect(ctx context.Context, db *gorm.DB, after error) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Create(&order{Note: "effect"}).Error; err != nil {
+			return err
+		}
+		return errors.Join(outbox.Complete(ctx, tx), after)
+	})
+}
+
+func completeInHandler(e *env) {
+	id := e.enqueueAs(ackbox.Sent)
+	ctx := e.inHandler(id, nil)
+	if err := effect(ctx, e.db, errChangedMind); !errors.Is(err, errChangedMind) {
+		e.Error(err)
+	}
+	e.wantState(ackbox.Sent, id)
+	e.wantRows(1, 0)
+
+	e.must(effect(ctx, e.db, nil))
+	e.wantState(ackbox.Done, id)
+	e.wantRows(1, 1)
+
+	// The job is delivered again: no second effect.
+	if err := effect(ctx, e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+		e.Errorf("completed twice: %v", err)
+	}
+	e.wantRows(1, 1)
+	// What the worker then reports is stale.
+	e.wantVerdicts(e.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}), ackbox.Stale)
+
+	for _, state := range ackbox.States() {
+		id := e.enqueueAs(state)
+		err := effect(e.inHandler(id, nil), e.db, nil)
+		if state.Final() != errors.Is(err, ackbox.ErrSuperseded) || !state.Final() && err != nil {
+			e.Errorf("complete a job that is %s: %v", state, err)
+		}
+	}
+	// A later try has taken over.
+	id = e.enqueueAs(ackbox.Sent)
+	ctx = e.inHandler(id, nil)
+	e.set(id, "attempt = 2")
+	if err := effect(ctx, e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+		e.Errorf("a try of before: %v", err)
+	}
+	e.wantState(ackbox.Sent, id)
+}
+
+func completeInFailAction(e *env) {
+	id := e.enqueueAs(ackbox.Sent)
+	e.set(id, "attempt = 3, last_error = 'old'")
+	ctx := e.inHandler(id, errors.New("card declined"))
+	if err := effect(ctx, e.db, errChangedMind); !errors.Is(err, errChangedMind) {
+		e.Error(err)
+	}
+	if got := e.get(id); got.State != ackbox.Sent || got.LastError != "old" {
+		e.Errorf("rolled back %+v", got)
+	}
+	e.must(effect(ctx, e.db, nil))
+	got := e.get(id)
+	if got.State != ackbox.Dead || got.FinishedAt == nil || got.LastError != "card declined" ||
+		len(got.Errors) != 1 || got.Errors[0].Error != "card declined" || got.Errors[0].Attempt != 3 || len(got.Payload) == 0 {
+		e.Errorf("given up %+v", got)
+	}
+	if err := effect(ctx, e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+		e.Errorf("given up twice: %v", err)
+	}
+	e.wantRows(1, 1)
+}
+
+// A worker may complete a job that the dispatcher has yet to record as sent.
+func completeBeforeSent(e *env) {
+	id := e.enqueue()
+	e.must(effect(e.inHandler(id, nil), e.db, nil))
+	if got := e.get(id); got.State != ackbox.Done || got.SentAt == nil {
+		e.Errorf("completed while pending: %+v", got)
+	}
+	if got := e.relay(1, acked); got != nil {
+		e.Errorf("claimed %v", got)
+	}
+}
+
+func completeRefused(e *env) {
+	s := e.store()
+	id := e.enqueueAs(ackbox.Sent)
+	job := e.get(id).Job
+	refused := func(ctx context.Context, words ...string) {
+		e.Helper()
+		err := e.db.Transaction(func(tx *gorm.DB) error {
+			e.wantError(outbox.Complete(ctx, tx), words...)
+			return s.Complete(ctx, tx)
 		})
+		e.wantError(err, words...)
 	}
-	if err := effect(1, errRollback); !errors.Is(err, errRollback) || errors.Is(err, ackbox.ErrSuperseded) {
-		t.Fatal(err)
-	}
-	b.is(id, ackbox.Sent, 1, 0)
-	b.must(effect(2, nil))
-	b.is(id, ackbox.Done, 1, 0)
-	if err := effect(3, nil); !errors.Is(err, ackbox.ErrSuperseded) {
-		t.Errorf("the second run: %v, want ErrSuperseded", err)
-	}
-	if n := b.orders(); n != 1 {
-		t.Errorf("%d effects, want 1", n)
-	}
-	if v := b.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}); v != ackbox.Stale {
-		t.Errorf("the worker's own report is %s, want stale", v)
-	}
-
-	// From FailAction, the job is dead.
-	id = b.send()
-	ctx = ackbox.WithRun(t.Context(), ackbox.Run{Job: b.get(id).Job, Cause: errors.New("out of tries\x00")})
-	b.must(effect(4, nil))
-	b.is(id, ackbox.Dead, 1, 0)
-	if e := b.get(id); len(e.Errors) != 1 || e.Errors[0].Error != e.LastError || e.LastError == "" {
-		t.Errorf("last error %q, errors %v", e.LastError, e.Errors)
-	}
-
-	// A try that was taken over changes nothing.
-	id = b.send()
-	ctx = ackbox.WithRun(t.Context(), ackbox.Run{Job: b.get(id).Job})
-	b.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Pending, Charge: true})
-	if err := effect(5, nil); !errors.Is(err, ackbox.ErrSuperseded) {
-		t.Errorf("a superseded try: %v", err)
-	}
-	b.is(id, ackbox.Pending, 2, 0)
-
-	// Outside of a handler, for a message without a row, outside a transaction.
-	if err := b.db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(t.Context(), tx) }); err == nil {
-		t.Error("Complete outside of a handler is no error")
-	}
-	foreign := ackbox.WithRun(t.Context(), ackbox.Run{Job: ackbox.Job{ID: "m1"}})
-	if err := b.db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(foreign, tx) }); err == nil {
-		t.Error("Complete of a message without a row is no error")
-	}
-	if err := outbox.Complete(ctx, b.db); !errors.Is(err, outbox.ErrNotInTransaction) {
-		t.Errorf("Complete outside of a transaction: %v", err)
-	}
-}
-
-func testSQLTx(t *testing.T, b *bench) {
-	pool, err := b.db.DB()
-	b.must(err)
-	for _, commit := range []bool{false, true} {
-		tx, err := pool.BeginTx(t.Context(), nil)
-		b.must(err)
-		b.must(b.store.EnqueueTx(t.Context(), tx, outbox.Item{Args: work{1}}))
-		if commit {
-			b.must(tx.Commit())
-		} else {
-			b.must(tx.Rollback())
-		}
-	}
-	jobs := b.relay(sent)
-	if len(jobs) != 1 {
-		t.Fatalf("claimed %d jobs, want the committed one", len(jobs))
-	}
-	ctx := ackbox.WithRun(t.Context(), ackbox.Run{Job: jobs[0]})
-	tx, err := pool.BeginTx(t.Context(), nil)
-	b.must(err)
-	b.must(b.store.CompleteTx(ctx, tx))
-	b.must(tx.Commit())
-	b.is(jobs[0].ID, ackbox.Done, 1, 0)
-	if err := b.store.CompleteTx(ctx, nil); !errors.Is(err, outbox.ErrNotInTransaction) {
-		t.Errorf("a nil *sql.Tx: %v", err)
-	}
-}
-
-func testCheck(t *testing.T, b *bench) {
-	id := b.send()
-	for _, set := range []string{
-		"state = 'done'", "state = 'odd'", "finished_at = due_at", "state = 'dead'", "sent_at = NULL", "attempt = 0", "max_attempts = 0", "kind = ''",
+	refused(e.ctx, "not a handler's")
+	foreign := job
+	foreign.Ledger = false
+	refused(ackbox.WithRun(e.ctx, ackbox.Run{Job: foreign}), id, "no row")
+	for _, change := range []func(*ackbox.Job){
+		func(j *ackbox.Job) { j.ID = "7" },
+		func(j *ackbox.Job) { j.ID = outbox.NewID() },
+		func(j *ackbox.Job) { j.Attempt = 1 << 40 },
+		func(j *ackbox.Job) { j.Attempt = 0 },
 	} {
-		if err := b.db.Exec("UPDATE "+b.table+" SET "+set+" WHERE id = ?", id).Error; err == nil {
-			t.Errorf("SET %s was taken for a sent job", set)
+		forged := job
+		change(&forged)
+		if err := effect(ackbox.WithRun(e.ctx, ackbox.Run{Job: forged}), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+			e.Errorf("forged job %+v: %v", forged, err)
 		}
 	}
-	b.is(id, ackbox.Sent, 1, 0)
+	if err := outbox.Complete(e.inHandler(id, nil), e.db); !errors.Is(err, outbox.ErrNotInTransaction) {
+		e.Errorf("without a transaction: %v", err)
+	}
+	e.wantState(ackbox.Sent, id)
+}
+
+func completeSQLTx(e *env) {
+	s := e.store()
+	pool, err := e.db.DB()
+	e.must(err)
+	id := e.enqueueAs(ackbox.Sent)
+	ctx := e.inHandler(id, nil)
+	for _, commit := range []bool{false, true} {
+		tx, err := pool.BeginTx(e.ctx, nil)
+		e.must(err)
+		e.must(s.CompleteTx(ctx, tx))
+		if err := s.CompleteTx(ctx, tx); !errors.Is(err, ackbox.ErrSuperseded) {
+			e.Errorf("twice in one transaction: %v", err)
+		}
+		if !commit {
+			e.must(tx.Rollback())
+			e.wantState(ackbox.Sent, id)
+			continue
+		}
+		e.must(tx.Commit())
+		if err := s.CompleteTx(ctx, tx); !errors.Is(err, sql.ErrTxDone) {
+			e.Errorf("a finished *sql.Tx: %v", err)
+		}
+	}
+	e.wantState(ackbox.Done, id)
+}
+
+func finishedTransaction(e *env) {
+	id := e.enqueueAs(ackbox.Sent)
+	ctx := e.inHandler(id, nil)
+	for _, end := range []func(*gorm.DB) *gorm.DB{(*gorm.DB).Commit, (*gorm.DB).Rollback} {
+		tx := e.db.Begin()
+		e.must(end(tx).Error)
+		for what, err := range map[string]error{"Enqueue": outbox.Enqueue(e.ctx, tx, note{}), "Complete": outbox.Complete(ctx, tx)} {
+			if !errors.Is(err, sql.ErrTxDone) {
+				e.Errorf("%s in a finished transaction: %v", what, err)
+			}
+		}
+	}
+	e.wantState(ackbox.Sent, id)
+	e.wantRows(1, 0)
 }

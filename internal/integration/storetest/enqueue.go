@@ -2,11 +2,11 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
+	"maps"
 	"sync"
-	"testing"
 	"time"
 
 	"gorm.io/gorm"
@@ -15,244 +15,401 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
-func testMigrate(t *testing.T, b *bench) {
-	id := b.enqueue()
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			if err := b.store.Migrate(t.Context()); err != nil {
-				t.Error(err)
-			}
+var errChangedMind = errors.New("changed my mind")
+
+// withOrder writes an order and its job.
+func (e *env) withOrder(tx *gorm.DB) error {
+	if err := tx.Create(&order{Note: "one"}).Error; err != nil {
+		return err
+	}
+	return outbox.Enqueue(e.ctx, tx, note{"one"})
+}
+
+func commitAndRollback(e *env) {
+	e.store()
+	e.must(e.db.Transaction(e.withOrder))
+	e.wantRows(1, 1)
+
+	err := e.db.Transaction(func(tx *gorm.DB) error {
+		e.must(e.withOrder(tx))
+		return errChangedMind
+	})
+	if !errors.Is(err, errChangedMind) {
+		e.Error(err)
+	}
+	e.wantRows(1, 1)
+
+	tx := e.db.Begin()
+	e.must(e.withOrder(tx))
+	e.must(tx.Rollback().Error)
+	e.wantRows(1, 1)
+
+	func() {
+		defer func() { _ = recover() }()
+		_ = e.db.Transaction(func(tx *gorm.DB) error {
+			e.must(e.withOrder(tx))
+			panic(errChangedMind)
 		})
-	}
-	wg.Wait()
-	b.is(id, ackbox.Pending, 1, 0)
-	if sql := b.store.MigrationSQL(); !strings.Contains(sql, "CREATE TABLE") {
-		t.Errorf("MigrationSQL creates no table:\n%s", sql)
-	}
+	}()
+	e.wantRows(1, 1)
 }
 
-var errRollback = errors.New("rolled back on purpose")
-
-func testTransaction(t *testing.T, b *bench) {
-	place := func(tx *gorm.DB, n int) error {
-		if err := tx.Exec("INSERT INTO orders (id) VALUES (?)", n).Error; err != nil {
-			return err
-		}
-		return outbox.Enqueue(t.Context(), tx, work{n})
-	}
-	b.must(b.db.Transaction(func(tx *gorm.DB) error { return place(tx, 1) }))
-	err := b.db.Transaction(func(tx *gorm.DB) error { return errors.Join(place(tx, 2), errRollback) })
-	if !errors.Is(err, errRollback) {
-		t.Fatal(err)
-	}
-	// A nested transaction is a savepoint: its jobs go with it.
-	b.must(b.db.Transaction(func(tx *gorm.DB) error {
-		if err := place(tx, 3); err != nil {
-			return err
-		}
-		inner := tx.Transaction(func(tx *gorm.DB) error { return errors.Join(place(tx, 4), errRollback) })
-		if !errors.Is(inner, errRollback) {
-			return fmt.Errorf("the nested transaction: %w", inner)
-		}
-		return tx.Transaction(func(tx *gorm.DB) error { return place(tx, 5) })
-	}))
-	b.must(b.db.Transaction(func(tx *gorm.DB) error {
-		b.must(tx.SavePoint("here").Error)
-		b.must(place(tx, 6))
-		b.must(tx.RollbackTo("here").Error)
-		return place(tx, 7)
-	}))
-	var payloads []string
-	for _, job := range b.relay(sent) {
-		payloads = append(payloads, string(job.Payload))
-	}
-	if got, want := strings.Join(payloads, " "), `{"n":1} {"n":3} {"n":5} {"n":7}`; got != want {
-		t.Errorf("published %s, want %s", got, want)
-	}
-}
-
-func testNotInTransaction(t *testing.T, b *bench) {
-	if err := outbox.Enqueue(t.Context(), b.db, work{1}); !errors.Is(err, outbox.ErrNotInTransaction) {
-		t.Errorf("a plain handle: %v", err)
-	}
-	if err := b.store.Enqueue(t.Context(), nil, work{1}, outbox.OwnTransaction()); err == nil {
-		t.Error("a nil handle was taken")
-	}
-	if err := b.store.EnqueueTx(t.Context(), nil, outbox.Item{Args: work{1}}); !errors.Is(err, outbox.ErrNotInTransaction) {
-		t.Errorf("a nil *sql.Tx: %v", err)
-	}
-	finished := b.db.Begin()
-	b.must(finished.Commit().Error)
-	if err := outbox.Enqueue(t.Context(), finished, work{1}); err == nil {
-		t.Error("a finished transaction was taken")
-	}
-	if n := b.rows(); n != 0 {
-		t.Errorf("%d rows were written", n)
-	}
-	b.must(outbox.Enqueue(t.Context(), b.db, work{1}, outbox.OwnTransaction()))
-	if n := b.rows(); n != 1 {
-		t.Errorf("OwnTransaction wrote %d rows, want 1", n)
-	}
-}
-
-type badKind string
-
-func (k badKind) Kind() string { return string(k) }
-
-type bulky struct{ Text string }
-
-func (bulky) Kind() string { return "test.bulky" }
-
-type unencodable struct{ C chan int }
-
-func (unencodable) Kind() string { return "test.unencodable" }
-
-func testBadJobs(t *testing.T, b *bench) {
-	for name, bad := range map[string]struct {
-		item outbox.Item
-		want string
-		is   error
-	}{
-		"nil args":          {outbox.Item{}, "args are nil", nil},
-		"empty kind":        {outbox.Item{Args: badKind("")}, "Kind() is empty", nil},
-		"bad kind":          {outbox.Item{Args: badKind(`x"; DROP TABLE orders; --`)}, "Kind()", nil},
-		"unknown queue":     {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Queue("mial")}}, `"mial"`, outbox.ErrUnknownQueue},
-		"payload too large": {outbox.Item{Args: bulky{strings.Repeat("x", outbox.DefaultMaxPayloadBytes)}}, "MaxPayloadBytes", outbox.ErrTooLarge},
-		"headers too large": {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Header("h", strings.Repeat("x", outbox.DefaultMaxHeaderBytes))}}, "MaxHeaderBytes", outbox.ErrTooLarge},
-		"reserved header":   {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Header("X-Ackbox-Attempt", "9")}}, "reserved", nil},
-		"empty header name": {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Header("", "9")}}, "header name", nil},
-		"header not UTF-8":  {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Header("h", "\xff")}}, "UTF-8", nil},
-		"header with NUL":   {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Header("h", "a\x00")}}, "header", nil},
-		"no UUID":           {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.ID("7")}}, "UUID", nil},
-		"no tries":          {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.MaxAttempts(-1)}}, "MaxAttempts", nil},
-		"negative delay":    {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Delay(-1)}}, "Delay is -1ns", nil},
-		"delay and time":    {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Delay(1), outbox.At(time.Now())}}, "both", nil},
-		"event with queue":  {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Event("x", "y"), outbox.Queue("mail")}}, "both", nil},
-		"event to nowhere":  {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Event("", "")}}, "neither", nil},
-		"wrong route":       {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Via("", "other")}}, "default exchange", nil},
-		"long routing key":  {outbox.Item{Args: work{}, Options: []outbox.Option{outbox.Via("x", strings.Repeat("k", 300))}}, "routing key", nil},
-		"nil option":        {outbox.Item{Args: work{}, Options: []outbox.Option{nil}}, "option is nil", nil},
-		"unencodable":       {outbox.Item{Args: unencodable{}}, "encode payload", nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := b.db.Transaction(func(tx *gorm.DB) error {
-				// The good one before it must not be written either.
-				return outbox.EnqueueAll(t.Context(), tx, outbox.Item{Args: work{1}}, bad.item)
-			})
-			switch {
-			case err == nil:
-				t.Fatal("it was taken")
-			case !strings.Contains(err.Error(), bad.want):
-				t.Errorf("%q does not say %q", err, bad.want)
-			case bad.is != nil && !errors.Is(err, bad.is):
-				t.Errorf("%q is not %q", err, bad.is)
-			}
+func savepoints(e *env) {
+	e.store()
+	e.must(e.db.Transaction(func(tx *gorm.DB) error {
+		e.must(e.withOrder(tx))
+		err := tx.Transaction(func(nested *gorm.DB) error {
+			e.must(e.withOrder(nested))
+			return errChangedMind
 		})
+		if !errors.Is(err, errChangedMind) {
+			e.Error(err)
+		}
+		return tx.Transaction(e.withOrder)
+	}))
+	e.wantRows(2, 2)
+
+	e.must(e.db.Transaction(func(tx *gorm.DB) error {
+		e.must(e.withOrder(tx))
+		e.must(tx.SavePoint("before").Error)
+		e.must(e.withOrder(tx))
+		return tx.RollbackTo("before").Error
+	}))
+	e.wantRows(3, 3)
+}
+
+// hooked is an order that writes its own job.
+type hooked struct {
+	ID   uint
+	Note string
+}
+
+// TableName implements gorm's Tabler.
+func (hooked) TableName() string { return "orders" }
+
+// AfterCreate is gorm's hook, in the transaction that gorm opens for Create.
+func (h *hooked) AfterCreate(tx *gorm.DB) error {
+	if err := outbox.Enqueue(tx.Statement.Context, tx, note{h.Note}); err != nil {
+		return err
 	}
-	if n := b.rows(); n != 0 {
-		t.Errorf("%d rows were written", n)
+	if h.Note == "refused" {
+		return errChangedMind
+	}
+	return nil
+}
+
+func hook(e *env) {
+	e.store()
+	e.must(e.db.Create(&hooked{Note: "taken"}).Error)
+	e.wantRows(1, 1)
+	if err := e.db.Create(&hooked{Note: "refused"}).Error; !errors.Is(err, errChangedMind) {
+		e.Error(err)
+	}
+	e.wantRows(1, 1)
+	without := e.db.Session(&gorm.Session{SkipDefaultTransaction: true})
+	if err := without.Create(&hooked{Note: "bare"}).Error; !errors.Is(err, outbox.ErrNotInTransaction) {
+		e.Errorf("a hook without a transaction: %v", err)
 	}
 }
 
-func testRoundTrip(t *testing.T, b *bench) {
-	ctx := context.WithValue(t.Context(), traceKey{}, "00-trace")
+func notInTransaction(e *env) {
+	s := e.store()
+	refused := func(what string, db *gorm.DB) {
+		e.Helper()
+		for _, err := range []error{
+			outbox.Enqueue(e.ctx, db, note{}), s.Enqueue(e.ctx, db, note{}), s.Complete(e.ctx, db), outbox.Complete(e.ctx, db),
+			outbox.EnqueueAll(e.ctx, db), s.EnqueueAll(e.ctx, db, outbox.Item{Args: note{}, Options: []outbox.Option{outbox.OwnTransaction()}}, outbox.Item{Args: note{}}),
+		} {
+			if !errors.Is(err, outbox.ErrNotInTransaction) {
+				e.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	refused("plain", e.db)
+	refused("with context", e.db.WithContext(e.ctx))
+	refused("chain", e.db.Model(&order{}).Where("id = 1"))
+	refused("nil", nil)
+	refused("zero", &gorm.DB{})
+	e.must(e.db.Connection(func(db *gorm.DB) error {
+		refused("one connection", db)
+		return nil
+	}))
+	for _, db := range []*gorm.DB{nil, {}} {
+		if err := s.Enqueue(e.ctx, db, note{}, outbox.OwnTransaction()); !errors.Is(err, outbox.ErrNotInTransaction) {
+			e.Errorf("a transaction of its own on nothing: %v", err)
+		}
+	}
+	for _, err := range []error{s.EnqueueTx(e.ctx, nil, outbox.Item{Args: note{}}), s.CompleteTx(e.ctx, nil)} {
+		if !errors.Is(err, outbox.ErrNotInTransaction) {
+			e.Errorf("nil *sql.Tx: %v", err)
+		}
+	}
+	e.wantRows(0, 0)
+	// A handle that carries an error of before is not used.
+	e.must(e.db.Transaction(func(tx *gorm.DB) error {
+		failed := tx.Session(&gorm.Session{})
+		_ = failed.AddError(errChangedMind)
+		if err := outbox.Enqueue(e.ctx, failed, note{}); !errors.Is(err, errChangedMind) {
+			e.Errorf("a failed handle: %v", err)
+		}
+		return nil
+	}))
+	e.wantRows(0, 0)
+}
+
+func ownTransaction(e *env) {
+	calls := 0
+	cfg := e.config()
+	cfg.HeadersFrom = func(context.Context) map[string]string { calls++; return nil }
+	s := e.newStore(cfg)
+	e.must(outbox.Enqueue(e.ctx, e.db, note{}, outbox.OwnTransaction()))
+	if calls != 1 {
+		e.Errorf("HeadersFrom was called %d times for one job", calls)
+	}
+	own := []outbox.Option{outbox.OwnTransaction()}
+	e.must(s.EnqueueAll(e.ctx, e.db, outbox.Item{Args: note{}, Options: own}, outbox.Item{Args: note{}, Options: own}))
+	e.wantRows(3, 0)
+	// Inside of a transaction it belongs to it.
+	_ = e.db.Transaction(func(tx *gorm.DB) error {
+		e.must(outbox.Enqueue(e.ctx, tx, note{}, outbox.OwnTransaction()))
+		return errChangedMind
+	})
+	e.wantRows(3, 0)
+}
+
+func noStore(e *env) {
+	err := e.db.Transaction(func(tx *gorm.DB) error {
+		if err := outbox.Complete(e.ctx, tx); !errors.Is(err, outbox.ErrNoStore) {
+			e.Errorf("Complete: %v", err)
+		}
+		if err := outbox.EnqueueAll(e.ctx, tx); !errors.Is(err, outbox.ErrNoStore) {
+			e.Errorf("EnqueueAll: %v", err)
+		}
+		return outbox.Enqueue(e.ctx, tx, note{})
+	})
+	if !errors.Is(err, outbox.ErrNoStore) {
+		e.Error(err)
+	}
+}
+
+func twoStores(e *env) {
+	first := e.store()
+	cfg := e.config()
+	cfg.Table = "other_jobs"
+	second, err := outbox.NewStore(e.db, cfg)
+	e.must(err)
+	e.must(second.Migrate(e.ctx))
+	e.must(e.db.Transaction(func(tx *gorm.DB) error {
+		if err := outbox.Enqueue(e.ctx, tx, note{}); !errors.Is(err, outbox.ErrNoStore) {
+			e.Errorf("which Store was meant? %v", err)
+		}
+		return errors.Join(first.Enqueue(e.ctx, tx, note{}), second.Enqueue(e.ctx, tx, note{}))
+	}))
+	for _, s := range []*outbox.Store{first, second} {
+		if c, err := s.Counts(e.ctx); err != nil || c[ackbox.Pending] != 1 {
+			e.Errorf("counts %v, %v", c, err)
+		}
+	}
+}
+
+func many(e *env) {
+	e.store()
+	for _, n := range []int{0, 1, 3, 128, 129, 500} {
+		items := make([]outbox.Item, n)
+		for i := range items {
+			items[i] = outbox.Item{Args: note{fmt.Sprint(i)}}
+		}
+		before := e.rows(e.table())
+		e.must(e.db.Transaction(func(tx *gorm.DB) error { return outbox.EnqueueAll(e.ctx, tx, items...) }))
+		if got := e.rows(e.table()) - before; got != int64(n) {
+			e.Errorf("EnqueueAll of %d wrote %d", n, got)
+		}
+	}
+	payloads := make(map[string]bool)
+	n, err := e.store().Relay(e.ctx, 1000, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		out := make([]ackbox.Transition, len(jobs))
+		for i, job := range jobs {
+			payloads[string(job.Payload)] = true
+			out[i] = acked(job)
+		}
+		return out
+	})
+	if err != nil || n != 761 || len(payloads) != 500 {
+		e.Errorf("%d jobs with %d payloads, %v", n, len(payloads), err)
+	}
+}
+
+func sameIDTwice(e *env) {
+	id := e.enqueue()
+	err := e.db.Transaction(func(tx *gorm.DB) error {
+		e.must(tx.Create(&order{}).Error)
+		return outbox.Enqueue(e.ctx, tx, note{"again"}, outbox.ID(id))
+	})
+	e.wantError(err, "outbox: write jobs")
+	e.wantRows(1, 0)
+	if got := string(e.get(id).Payload); got != `{"text":"hello"}` {
+		e.Errorf("payload %s", got)
+	}
+}
+
+func sqlTx(e *env) {
+	s := e.store()
+	pool, err := e.db.DB()
+	e.must(err)
+	for _, commit := range []bool{true, false} {
+		tx, err := pool.BeginTx(e.ctx, nil)
+		e.must(err)
+		e.must(s.EnqueueTx(e.ctx, tx, outbox.Item{Args: note{"a"}}, outbox.Item{Args: note{"b"}}))
+		if commit {
+			e.must(tx.Commit())
+			if err := s.EnqueueTx(e.ctx, tx, outbox.Item{Args: note{}}); !errors.Is(err, sql.ErrTxDone) {
+				e.Errorf("a finished *sql.Tx: %v", err)
+			}
+		} else {
+			e.must(tx.Rollback())
+		}
+	}
+	e.wantRows(2, 0)
+}
+
+func roundTrip(e *env) {
+	e.store()
+	text := "<ü> \u2028 \x00 ' \" $1 ? {now}"
+	headers := map[string]string{"traceparent": "00-ab-cd-01", "Größe": "'; DROP TABLE orders; --", "empty": "", "q?": "$1 ? {now} \\"}
 	id := outbox.NewID()
-	b.must(b.db.Transaction(func(tx *gorm.DB) error {
-		return errors.Join(
-			outbox.Enqueue(ctx, tx, work{7}, outbox.ID(id), outbox.Queue("mail"), outbox.MaxAttempts(3), outbox.Header("a", `ü " \ '`), outbox.Via("x", "k")),
-			outbox.Enqueue(ctx, tx, work{8}, outbox.Event("events", "work.done"), outbox.Header("traceparent", "mine")),
-			outbox.Enqueue(ctx, tx, work{9}, outbox.Event("", "elsewhere"), outbox.Mandatory()),
-		)
-	}))
-	before := time.Now()
-	jobs := b.relay(sent)
-	if len(jobs) != 3 {
-		t.Fatalf("claimed %d jobs, want 3", len(jobs))
+	opts := []outbox.Option{outbox.ID(id), outbox.Queue("mail"), outbox.MaxAttempts(3), outbox.Via("shop", "mail.*")}
+	for name, value := range headers {
+		opts = append(opts, outbox.Header(name, value))
 	}
-	j := jobs[0]
-	if j.ID != id || j.Kind != "test.work" || j.Queue != "mail" || j.Exchange != "x" || j.RoutingKey != "k" || !j.Mandatory || !j.Ledger ||
-		string(j.Payload) != `{"n":7}` || j.Attempt != 1 || j.MaxAttempts != 3 || j.Resend != 0 || j.PublishAttempt != 0 {
-		t.Errorf("claimed %+v", j)
-	}
-	if len(j.Headers) != 2 || j.Headers["a"] != `ü " \ '` || j.Headers["traceparent"] != "00-trace" {
-		t.Errorf("headers %q", j.Headers)
-	}
-	if age := before.Sub(j.CreatedAt).Abs(); age > time.Minute {
-		t.Errorf("created %v away from now", age)
-	}
-	if e := jobs[1]; e.Ledger || e.Queue != "" || e.Mandatory || e.Exchange != "events" || e.RoutingKey != "work.done" || e.Headers["traceparent"] != "mine" {
-		t.Errorf("event claimed as %+v", e)
-	}
-	if e := jobs[2]; e.Ledger || !e.Mandatory || e.Exchange != "" || e.RoutingKey != "elsewhere" {
-		t.Errorf("mandatory event claimed as %+v", e)
-	}
-	if e := b.get(jobs[1].ID); e.State != ackbox.Sent || e.FinishedAt == nil || e.SentAt == nil {
-		t.Errorf("a sent event is %s, sent at %v, finished at %v", e.State, e.SentAt, e.FinishedAt)
-	}
-	if e := b.get(id); e.State != ackbox.Sent || e.FinishedAt != nil || e.SentAt == nil {
-		t.Errorf("a sent job is %s, sent at %v, finished at %v", e.State, e.SentAt, e.FinishedAt)
-	}
-}
+	before := time.Now().Add(-time.Minute)
+	e.must(e.db.Transaction(func(tx *gorm.DB) error { return outbox.Enqueue(e.ctx, tx, note{text}, opts...) }))
 
-func testBatch(t *testing.T, b *bench) {
-	const n = 777 // several statements of different sizes
-	items := make([]outbox.Item, n)
-	for i := range items {
-		items[i] = outbox.Item{Args: work{i}}
-	}
-	b.must(b.db.Transaction(func(tx *gorm.DB) error { return outbox.EnqueueAll(t.Context(), tx, items...) }))
-	for i, job := range b.relay(sent) {
-		if want := fmt.Sprintf(`{"n":%d}`, i); string(job.Payload) != want {
-			t.Fatalf("job %d is %s, want %s", i, job.Payload, want)
+	var got ackbox.Job
+	e.relay(10, func(job ackbox.Job) ackbox.Transition { got = job; return acked(job) })
+	for _, job := range []ackbox.Job{got, e.get(id).Job} {
+		if job.ID != id || job.Kind != "note" || job.Queue != "mail" || job.Exchange != "shop" || job.RoutingKey != "mail.*" ||
+			!job.Mandatory || job.Attempt != 1 || job.MaxAttempts != 3 || job.Resend != 0 || job.PublishAttempt != 0 || !job.Ledger {
+			e.Errorf("job %+v", job)
+		}
+		if string(job.Payload) != `{"text":"\u003cü\u003e \u2028 \u0000 ' \" $1 ? {now}"}` {
+			e.Errorf("payload %s", job.Payload)
+		}
+		if !maps.Equal(job.Headers, headers) {
+			e.Errorf("headers %q", job.Headers)
+		}
+		if job.CreatedAt.Before(before) || job.CreatedAt.After(time.Now().Add(time.Minute)) || job.CreatedAt.Location() != time.UTC {
+			e.Errorf("created at %v", job.CreatedAt)
 		}
 	}
-	if counts, err := b.store.Counts(t.Context()); err != nil || counts[ackbox.Sent] != n {
-		t.Errorf("%v %v, want %d sent", counts, err, n)
-	}
-	b.must(b.db.Transaction(func(tx *gorm.DB) error { return outbox.EnqueueAll(t.Context(), tx) }))
-}
-
-func testDelay(t *testing.T, b *bench) {
-	later := b.enqueue(outbox.Delay(time.Hour))
-	at := b.enqueue(outbox.At(time.Now().Add(time.Hour)))
-	past := b.enqueue(outbox.At(time.Now().Add(-time.Hour)))
-	if jobs := b.relay(sent); len(jobs) != 1 || jobs[0].ID != past {
-		t.Errorf("claimed %d jobs, want only the one that is due", len(jobs))
-	}
-	for _, id := range []string{later, at} {
-		if due := time.Until(b.get(id).DueAt); due < 59*time.Minute || due > 61*time.Minute {
-			t.Errorf("due in %v, want 1h", due)
-		}
-		b.shift(id, "due_at", time.Hour+time.Minute)
-	}
-	if jobs := b.relay(sent); len(jobs) != 2 {
-		t.Errorf("claimed %d jobs when their time had come, want 2", len(jobs))
+	plain := e.get(e.enqueue())
+	if plain.Queue != "default" || plain.Exchange != "" || plain.RoutingKey != "default" || plain.MaxAttempts != outbox.DefaultMaxAttempts || len(plain.Headers) != 0 {
+		e.Errorf("defaults %+v", plain)
 	}
 }
 
-func testWake(t *testing.T, b *bench) {
+type traceKey struct{}
+
+func headersFrom(e *env) {
+	cfg := e.config()
+	cfg.HeadersFrom = func(ctx context.Context) map[string]string {
+		trace, _ := ctx.Value(traceKey{}).(string)
+		return map[string]string{"traceparent": trace, "tenant": "context"}
+	}
+	e.newStore(cfg)
+	e.ctx = context.WithValue(e.ctx, traceKey{}, "00-ab")
+	id := e.enqueue(outbox.Header("tenant", "option"))
+	if got := e.get(id).Headers; !maps.Equal(got, map[string]string{"traceparent": "00-ab", "tenant": "option"}) {
+		e.Errorf("headers %q", got)
+	}
+}
+
+func wake(e *env) {
+	s := e.store()
 	woken := func() bool {
 		select {
-		case <-b.store.Wake():
+		case <-s.Wake():
 			return true
 		default:
 			return false
 		}
 	}
-	b.enqueue()
-	if !woken() {
-		t.Error("a due job did not wake the dispatcher")
-	}
-	b.enqueue(outbox.Delay(time.Hour))
+	e.enqueue(outbox.Delay(time.Hour))
 	if woken() {
-		t.Error("a job that is due later woke the dispatcher")
+		e.Error("woken for a job that is not due")
 	}
-	b.must(b.store.Transaction(t.Context(), func(*gorm.DB) error { return nil }))
+	e.enqueue()
+	e.enqueue()
+	if !woken() || woken() {
+		e.Error("two jobs gave no signal, or more than one")
+	}
+	e.must(s.Transaction(e.ctx, func(tx *gorm.DB) error {
+		e.must(outbox.Enqueue(e.ctx, tx, note{}))
+		woken() // as a dispatcher that looks before the commit
+		return nil
+	}))
 	if !woken() {
-		t.Error("the commit of Store.Transaction did not wake the dispatcher")
+		e.Error("no signal after the commit")
 	}
-	if err := b.store.Transaction(t.Context(), func(*gorm.DB) error { return errRollback }); !errors.Is(err, errRollback) || woken() {
-		t.Errorf("a rollback: %v, or it woke the dispatcher", err)
+	if err := s.Transaction(e.ctx, func(*gorm.DB) error { return errChangedMind }); !errors.Is(err, errChangedMind) || woken() {
+		e.Errorf("a rolled back transaction: %v", err)
+	}
+	e.must(outbox.Enqueue(e.ctx, e.db, note{}, outbox.OwnTransaction()))
+	if !woken() {
+		e.Error("no signal after a transaction of its own")
+	}
+}
+
+// Business code, dispatcher and worker use the table at once: nothing is lost
+// and no statement fails.
+func concurrently(e *env) {
+	s := e.store()
+	const writers, each = 4, 10
+	report := func(err error) {
+		if err != nil {
+			e.Error(err)
+		}
+	}
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for range each {
+				report(e.db.WithContext(e.ctx).Transaction(e.withOrder))
+			}
+		})
+	}
+	wg.Go(func() {
+		poll := time.NewTicker(5 * time.Millisecond)
+		defer poll.Stop()
+		for done := 0; done < writers*each && e.ctx.Err() == nil; {
+			var batch []ackbox.Transition
+			_, err := s.Relay(e.ctx, 7, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+				out := make([]ackbox.Transition, len(jobs))
+				for i, job := range jobs {
+					out[i] = acked(job)
+					batch = append(batch, ackbox.Transition{ID: job.ID, Attempt: 1, To: ackbox.Done})
+				}
+				return out
+			})
+			report(err)
+			verdicts, err := s.Finish(e.ctx, batch)
+			report(err)
+			for _, v := range verdicts {
+				if v == ackbox.Recorded {
+					done++
+				}
+			}
+			if len(batch) == 0 {
+				select {
+				case <-s.Wake():
+				case <-poll.C:
+				case <-e.ctx.Done():
+				}
+			}
+		}
+	})
+	wg.Wait()
+	c, err := s.Counts(e.ctx)
+	if err != nil || c[ackbox.Done] != writers*each {
+		e.Errorf("counts %v, %v", c, err)
 	}
 }

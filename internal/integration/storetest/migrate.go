@@ -47,7 +47,7 @@ func migrateByHand(e *env) {
 	if after := e.rows(strings.TrimSuffix(e.table(), `"`) + `_migrations"`); after != before {
 		e.Errorf("Migrate added %d versions to a table made by MigrationSQL", after-before)
 	}
-	if strings.Contains(text, "{") {
+	if strings.Contains(text, "{table") {
 		e.Errorf("a token was left in MigrationSQL:\n%s", text)
 	}
 	e.made = s

@@ -2,240 +2,300 @@ package storetest
 
 import (
 	"context"
-
-	"fmt"
+	"errors"
+	"slices"
 	"strings"
-	"testing"
+	"sync"
 	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 )
 
-func testClaimOrder(t *testing.T, b *bench) {
-	first, second, third := b.enqueue(), b.enqueue(), b.enqueue()
-	b.shift(third, "due_at", time.Minute)
-	var order []string
-	for range 4 {
-		n, err := b.store.Relay(t.Context(), 1, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-			order = append(order, jobs[0].ID)
-			return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Sent}}
-		})
-		if err != nil || n > 1 {
-			t.Fatalf("claimed %d of at most 1: %v", n, err)
+func due(e *env) {
+	now := e.enqueue()
+	delayed := e.enqueue(outbox.Delay(30 * time.Minute))
+	soon := e.enqueue(outbox.Delay(time.Hour + time.Nanosecond))
+	at := time.Now().Add(48 * time.Hour).Truncate(time.Millisecond)
+	later := e.enqueue(outbox.At(at.In(time.FixedZone("far", 9*3600))))
+	past := e.enqueue(outbox.At(time.Now().Add(-time.Hour)))
+
+	if got := e.relay(10, acked); !slices.Equal(got, []string{past, now}) {
+		e.Errorf("claimed %v", got)
+	}
+	entry := e.get(delayed)
+	if d := entry.DueAt.Sub(entry.CreatedAt); d < 30*time.Minute-time.Millisecond || d > 31*time.Minute {
+		e.Errorf("a delay of 30m is due %v after its writing", d)
+	}
+	if entry = e.get(soon); entry.DueAt.Sub(entry.CreatedAt) < time.Hour {
+		e.Errorf("due before its time: %v", entry.DueAt.Sub(entry.CreatedAt))
+	}
+	if got := e.get(later).DueAt; !got.Equal(at) {
+		e.Errorf("due at %v, want %v", got, at)
+	}
+	e.set(delayed, "due_at = "+e.at(time.Minute))
+	if got := e.relay(10, acked); len(got) != 0 {
+		e.Errorf("claimed a minute early: %v", got)
+	}
+	e.set(delayed, "due_at = "+e.at(-time.Second))
+	if got := e.relay(10, acked); !slices.Equal(got, []string{delayed}) {
+		e.Errorf("claimed %v, want the delayed job", got)
+	}
+}
+
+func orderAndLimit(e *env) {
+	ids := make([]string, 6)
+	for i := range ids {
+		ids[i] = e.enqueue()
+	}
+	// Two were due at the same moment, and the first written is due last.
+	same := "due_at = '2020-01-02 03:04:05.000'"
+	if e.postgres() {
+		same = "due_at = '2020-01-02 03:04:05+00'"
+	}
+	slices.Sort(ids)
+	e.set(ids[4], same)
+	e.set(ids[3], same)
+	e.set(ids[0], "due_at = "+e.at(-time.Second))
+	for i, ago := range map[int]time.Duration{5: time.Hour, 2: time.Minute, 1: time.Second * 10} {
+		e.set(ids[i], "due_at = "+e.at(-ago))
+	}
+	want := []string{ids[3], ids[4], ids[5], ids[2], ids[1], ids[0]}
+	if got := e.relay(4, acked); !slices.Equal(got, want[:4]) {
+		e.Errorf("claimed %v, want %v", got, want[:4])
+	}
+	if got := e.relay(4, acked); !slices.Equal(got, want[4:]) {
+		e.Errorf("claimed %v, want %v", got, want[4:])
+	}
+	if got := e.relay(4, acked); got != nil {
+		e.Errorf("publish was called with %v", got)
+	}
+}
+
+func relayOutcomes(e *env) {
+	answers := map[string]ackbox.Transition{}
+	add := func(t ackbox.Transition) string {
+		t.ID, t.Attempt = e.enqueue(), 1
+		answers[t.ID] = t
+		return t.ID
+	}
+	sent := add(ackbox.Transition{To: ackbox.Sent})
+	nacked := add(ackbox.Transition{To: ackbox.Nacked, After: time.Hour, Error: "no queue"})
+	dead := add(ackbox.Transition{To: ackbox.Dead, Error: "too often"})
+	unknown := add(ackbox.Transition{To: ackbox.Pending})
+	paused := add(ackbox.Transition{To: ackbox.Pending, After: time.Hour, Error: "cut"})
+	if n := len(e.relay(10, func(j ackbox.Job) ackbox.Transition { return answers[j.ID] })); n != 5 {
+		e.Fatalf("claimed %d", n)
+	}
+	if got := e.get(sent); got.State != ackbox.Sent || got.SentAt == nil || got.FinishedAt != nil || got.LastError != "" || got.Errors != nil {
+		e.Errorf("acked: %+v", got)
+	}
+	got := e.get(nacked)
+	if got.State != ackbox.Nacked || got.LastError != "no queue" || got.PublishAttempt != 1 || got.Attempt != 1 || got.Resend != 0 ||
+		len(got.Errors) != 1 || got.Errors[0].Error != "no queue" || got.Errors[0].Attempt != 1 || got.SentAt != nil {
+		e.Errorf("nacked: %+v", got)
+	}
+	if d := got.DueAt.Sub(got.Errors[0].At); d < 59*time.Minute || d > 61*time.Minute {
+		e.Errorf("nacked: due %v after its error", d)
+	}
+	if got := e.get(dead); got.State != ackbox.Dead || got.FinishedAt == nil || got.LastError != "too often" || len(got.Errors) != 1 || len(got.Payload) == 0 {
+		e.Errorf("dead: %+v", got)
+	}
+	if got := e.get(unknown); got.State != ackbox.Pending || got.Resend != 1 || got.Attempt != 1 || got.PublishAttempt != 0 || got.Errors != nil {
+		e.Errorf("unknown: %+v", got)
+	}
+	if got := e.get(paused); got.State != ackbox.Pending || got.Resend != 1 || got.LastError != "cut" || got.Errors != nil {
+		e.Errorf("unknown with a pause: %+v", got)
+	}
+	if got := e.relay(10, acked); !slices.Equal(got, []string{unknown}) {
+		e.Errorf("claimed next: %v", got)
+	}
+}
+
+func event(e *env) {
+	id := e.enqueue(outbox.Event("shop", "order.paid"))
+	loud := e.enqueue(outbox.Event("", "theirs"), outbox.Mandatory())
+	if got := e.get(id); got.Queue != "" || got.Mandatory || got.Ledger || got.Exchange != "shop" || got.RoutingKey != "order.paid" {
+		e.Errorf("event %+v", got)
+	}
+	if got := e.get(loud); !got.Mandatory || got.RoutingKey != "theirs" {
+		e.Errorf("mandatory event %+v", got)
+	}
+	e.relay(10, acked)
+	for _, id := range []string{id, loud} {
+		got := e.get(id)
+		if got.State != ackbox.Sent || got.SentAt == nil || got.FinishedAt == nil {
+			e.Errorf("sent event %+v", got)
+		}
+		if ages, err := e.store().Ages(e.ctx); err != nil || len(ages) != 0 {
+			e.Errorf("nobody is to report an event done: %v, %v", ages, err)
 		}
 	}
-	if got, want := fmt.Sprint(order), fmt.Sprint([]string{third, first, second}); got != want {
-		t.Errorf("claimed %s, want %s: by due time, then id", got, want)
+}
+
+// What publish returns for other jobs than it was given must change no row.
+func misplaced(e *env) {
+	s := e.store()
+	ids := []string{e.enqueue(), e.enqueue(), e.enqueue()}
+	other := e.enqueue(outbox.Delay(time.Hour))
+	n, err := s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		return []ackbox.Transition{acked(jobs[0]), {ID: other, Attempt: 1, To: ackbox.Sent}, {ID: jobs[2].ID, Attempt: 7, To: ackbox.Sent}}
+	})
+	if n != 3 {
+		e.Errorf("claimed %d", n)
 	}
-	if _, err := b.store.Relay(t.Context(), 0, nil); err == nil {
-		t.Error("a limit of 0 was taken")
-	}
-	stopped, cancel := context.WithCancel(t.Context())
-	cancel()
-	b.enqueue()
-	if n, err := b.store.Relay(stopped, 1, func(context.Context, []ackbox.Job) []ackbox.Transition {
-		t.Error("published although the context had ended before the claim")
+	e.wantError(err, "3 transitions for 3 jobs", "1 are valid")
+	e.wantState(ackbox.Sent, ids[0])
+	e.wantState(ackbox.Pending, ids[1], ids[2], other)
+
+	_, err = s.Relay(e.ctx, 10, func(context.Context, []ackbox.Job) []ackbox.Transition { return nil })
+	e.wantError(err, "0 transitions for 2 jobs")
+	_, err = s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: "lost"}, acked(jobs[1]), acked(jobs[1])}
+	})
+	e.wantError(err, "3 transitions for 2 jobs")
+	e.wantState(ackbox.Pending, ids[1])
+	e.wantState(ackbox.Sent, ids[2])
+}
+
+func relayCancelled(e *env) {
+	s := e.store()
+	id := e.enqueue()
+	stopped, stop := context.WithCancel(e.ctx)
+	stop()
+	_, err := s.Relay(stopped, 1, func(context.Context, []ackbox.Job) []ackbox.Transition {
+		e.Error("published although told to stop")
 		return nil
-	}); err == nil || n != 0 {
-		t.Errorf("a claim after the context's end: %d, %v", n, err)
+	})
+	if !errors.Is(err, context.Canceled) {
+		e.Errorf("cancelled before the claim: %v", err)
 	}
+	// Once claimed, the batch is finished.
+	stopped, stop = context.WithCancel(e.ctx)
+	defer stop()
+	n, err := s.Relay(stopped, 1, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		stop()
+		if ctx.Err() != nil {
+			e.Error("publish was cut off")
+		}
+		if _, ok := ctx.Deadline(); !ok {
+			e.Error("publish has no deadline")
+		}
+		return []ackbox.Transition{acked(jobs[0])}
+	})
+	if n != 1 || err != nil {
+		e.Errorf("cancelled on the wire: %d, %v", n, err)
+	}
+	e.wantState(ackbox.Sent, id)
 }
 
-func testSettle(t *testing.T, b *bench) {
-	acked, nacked, dead, unknown := b.enqueue(), b.enqueue(), b.enqueue(), b.enqueue()
-	answers := map[string]ackbox.Transition{
-		acked:   {To: ackbox.Sent},
-		nacked:  {To: ackbox.Nacked, After: time.Hour, Error: "queue full"},
-		dead:    {To: ackbox.Dead, Error: "refused too often"},
-		unknown: {To: ackbox.Pending},
-	}
-	b.relay(func(job ackbox.Job) ackbox.Transition { return answers[job.ID] })
-	b.is(acked, ackbox.Sent, 1, 0)
-	b.is(nacked, ackbox.Nacked, 1, 0)
-	b.is(dead, ackbox.Dead, 1, 0)
-	b.is(unknown, ackbox.Pending, 1, 1) // another copy, no try charged
-	e := b.get(nacked)
-	if due := time.Until(e.DueAt); e.PublishAttempt != 1 || e.LastError != "queue full" || len(e.Errors) != 1 || e.Errors[0].Error != "queue full" || due < 59*time.Minute || due > 61*time.Minute {
-		t.Errorf("nacked: publish attempt %d, last error %q, errors %v, due in %v", e.PublishAttempt, e.LastError, e.Errors, due)
-	}
-	if e := b.get(dead); e.FinishedAt == nil || e.LastError != "refused too often" || string(e.Payload) != `{"n":1}` {
-		t.Errorf("dead: finished %v, last error %q, payload %s", e.FinishedAt, e.LastError, e.Payload)
-	}
-	if jobs := b.relay(sent); len(jobs) != 1 || jobs[0].ID != unknown || jobs[0].Resend != 1 {
-		t.Errorf("the unknown job is not published again: %v", jobs)
-	}
-}
-
-func testPublishMisbehaves(t *testing.T, b *bench) {
-	id, other := b.enqueue(), b.enqueue()
+func relayPanics(e *env) {
+	id := e.enqueue()
 	func() {
 		defer func() {
 			if recover() == nil {
-				t.Error("the panic was swallowed")
+				e.Error("the panic was swallowed")
 			}
 		}()
-		_, _ = b.store.Relay(t.Context(), 10, func(context.Context, []ackbox.Job) []ackbox.Transition { panic("publish") })
+		_, _ = e.store().Relay(e.ctx, 1, func(context.Context, []ackbox.Job) []ackbox.Transition { panic("boom") })
 	}()
-	b.is(id, ackbox.Pending, 1, 0)
-	stranger := b.send() // sends all three
-	b.is(stranger, ackbox.Sent, 1, 0)
-	b.is(id, ackbox.Sent, 1, 0)
-	b.is(other, ackbox.Sent, 1, 0)
-	last := b.enqueue()
-	if _, err := b.store.Relay(t.Context(), 10, func(context.Context, []ackbox.Job) []ackbox.Transition {
-		return []ackbox.Transition{{ID: stranger, Attempt: 1, To: ackbox.Dead}}
-	}); err == nil {
-		t.Error("a transition for a job that was not claimed is no error")
-	}
-	b.is(stranger, ackbox.Sent, 1, 0)
-	b.is(last, ackbox.Pending, 1, 0)
-}
-
-// setUp brings a fresh job into a state.
-func (b *bench) setUp(state ackbox.State) string {
-	b.Helper()
-	id := b.enqueue()
-	to := func(t ackbox.Transition) func(ackbox.Job) ackbox.Transition {
-		return func(ackbox.Job) ackbox.Transition { return t }
-	}
-	switch state {
-	case ackbox.Pending:
-	case ackbox.Nacked:
-		b.relay(to(ackbox.Transition{To: ackbox.Nacked, After: time.Hour, Error: "no queue"}))
-	case ackbox.Sent:
-		b.relay(sent)
-	case ackbox.Cancelled:
-		if n, err := b.store.Cancel(b.Context(), id); err != nil || n != 1 {
-			b.Fatalf("cancel: %d, %v", n, err)
-		}
-	case ackbox.Done, ackbox.Dead:
-		if v := b.finish(ackbox.Transition{ID: id, Attempt: 1, To: state}); v != ackbox.Recorded {
-			b.Fatalf("set up %s: %s", state, v)
-		}
-	}
-	b.is(id, state, 1, 0)
-	return id
-}
-
-// Every report of a worker, about a job in every state: the matrix.
-func testFinish(t *testing.T, b *bench) {
-	for _, from := range ackbox.States() {
-		for _, attempt := range []int{1, 2} {
-			for name, to := range map[string]ackbox.Transition{
-				"done":   {To: ackbox.Done},
-				"dead":   {To: ackbox.Dead, Error: "given up"},
-				"retry":  {To: ackbox.Pending, After: time.Hour, Charge: true, Error: "failed"},
-				"snooze": {To: ackbox.Pending, After: time.Hour},
-			} {
-				t.Run(fmt.Sprintf("%s of attempt %d from %s", name, attempt, from), func(t *testing.T) {
-					b := &bench{T: t, db: b.db, store: b.store, table: b.table}
-					id := b.setUp(from)
-					to.ID, to.Attempt = id, attempt
-					welcome := attempt == 1 && !from.Final()
-					want := map[bool]ackbox.Verdict{true: ackbox.Recorded, false: ackbox.Stale}[welcome]
-					if v := b.finish(to); v != want {
-						t.Errorf("it is %s, want %s", v, want)
-					}
-					switch {
-					case !welcome:
-						b.is(id, from, 1, 0)
-					case name == "retry":
-						b.is(id, ackbox.Pending, 2, 0)
-					case name == "snooze":
-						b.is(id, ackbox.Pending, 1, 1)
-					default:
-						b.is(id, to.To, 1, 0)
-					}
-					e := b.get(id)
-					if welcome && to.To == ackbox.Pending && time.Until(e.DueAt) < 59*time.Minute {
-						t.Errorf("due in %v, want 1h", time.Until(e.DueAt))
-					}
-					if welcome && to.Error != "" && (e.LastError != to.Error || e.Errors[len(e.Errors)-1].Error != to.Error || e.Errors[len(e.Errors)-1].Attempt != 1) {
-						t.Errorf("last error %q, errors %v", e.LastError, e.Errors)
-					}
-					if (e.FinishedAt != nil) != e.State.Final() {
-						t.Errorf("%s, finished at %v", e.State, e.FinishedAt)
-					}
-					if v := b.finish(to); name != "snooze" && v != ackbox.Stale {
-						t.Errorf("the second time it is %s, want stale", v)
-					}
-				})
-			}
-		}
+	if got := e.relay(1, acked); !slices.Equal(got, []string{id}) {
+		e.Errorf("after the panic %v was claimed", got)
 	}
 }
 
-func testFinishForeign(t *testing.T, b *bench) {
-	done, retried, dead := b.send(), b.send(), b.send()
-	verdicts, err := b.store.Finish(t.Context(), []ackbox.Transition{
-		{ID: "not a uuid'; DROP TABLE orders; --", Attempt: 1, To: ackbox.Done},
-		{ID: done, Attempt: 1, To: ackbox.Done},
-		{ID: "", Attempt: 1, To: ackbox.Dead},
-		{ID: outbox.NewID(), Attempt: 1, To: ackbox.Done},
-		{ID: retried, Attempt: 1, To: ackbox.Pending, Charge: true},
-		{ID: done, Attempt: 1, To: ackbox.Done},
-		{ID: done, Attempt: 2, To: ackbox.Done},
-		{ID: dead, Attempt: 1, To: ackbox.Dead, Error: "x"},
-		{ID: outbox.NewID(), Attempt: 1, To: ackbox.Dead},
+// A worker may report a job before the dispatcher has recorded it as sent.
+// Whatever it reports outlives the dispatcher's record.
+func fastWorker(e *env) {
+	s := e.store()
+	reports := []ackbox.Transition{
+		{To: ackbox.Done},
+		{To: ackbox.Dead, Error: "no"},
+		{To: ackbox.Pending, After: time.Hour, Charge: true, Error: "again"},
+		{To: ackbox.Pending, After: time.Hour},
+	}
+	for i := range reports {
+		reports[i].ID, reports[i].Attempt = e.enqueue(), 1
+	}
+	var early []ackbox.Verdict
+	e.relay(10, func(job ackbox.Job) ackbox.Transition {
+		if early == nil {
+			var err error
+			early, err = s.Finish(e.ctx, reports)
+			e.must(err)
+		}
+		return acked(job)
 	})
-	if err != nil {
-		t.Fatal(err)
+	for i, v := range early {
+		if v == ackbox.Busy { // locked by the dispatcher: ask again
+			again, err := s.Finish(e.ctx, reports[i:i+1])
+			e.must(err)
+			v = again[0]
+		}
+		if got := e.get(reports[i].ID).State; v != ackbox.Recorded || got != reports[i].To {
+			e.Errorf("%v: %v, state %v", reports[i].To, v, got)
+		}
 	}
-	want := []ackbox.Verdict{ackbox.Stale, ackbox.Recorded, ackbox.Stale, ackbox.Stale, ackbox.Recorded, ackbox.Stale, ackbox.Stale, ackbox.Recorded, ackbox.Stale}
-	if fmt.Sprint(verdicts) != fmt.Sprint(want) {
-		t.Errorf("verdicts %v, want %v", verdicts, want)
-	}
-	b.is(done, ackbox.Done, 1, 0)
-	b.is(retried, ackbox.Pending, 2, 0)
-	b.is(dead, ackbox.Dead, 1, 0)
-	if verdicts, err := b.store.Finish(t.Context(), nil); err != nil || len(verdicts) != 0 {
-		t.Errorf("nothing to finish: %v, %v", verdicts, err)
+	if got := e.get(reports[2].ID); got.Attempt != 2 || got.Resend != 0 {
+		e.Errorf("the retry is %+v", got)
 	}
 }
 
-func testErrorTexts(t *testing.T, b *bench) {
-	for name, text := range map[string]string{
-		"NUL": "a\x00b", "invalid UTF-8": "a\xffb", "quotes": `a"b'c\d`, "long": strings.Repeat("ü", 5000),
-	} {
-		id := b.send()
-		if v := b.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Dead, Error: text}); v != ackbox.Recorded {
-			t.Errorf("%s: %s", name, v)
-		}
-		if e := b.get(id); len(e.Errors) != 1 || e.Errors[0].Error != e.LastError || e.LastError == "" || len(e.LastError) > 2100 {
-			t.Errorf("%s: last error of %d bytes, %d errors", name, len(e.LastError), len(e.Errors))
-		}
+func relaysAtOnce(e *env) {
+	s := e.store()
+	items := make([]outbox.Item, 100)
+	for i := range items {
+		items[i] = outbox.Item{Args: note{"x"}, Options: []outbox.Option{outbox.OwnTransaction()}}
 	}
-	id := b.enqueue(outbox.MaxAttempts(1000))
-	for n := range 60 {
-		b.finish(ackbox.Transition{ID: id, Attempt: n + 1, To: ackbox.Pending, Charge: true, Error: fmt.Sprint("error ", n+1)})
+	e.must(s.EnqueueAll(e.ctx, e.db, items...))
+	var mu sync.Mutex
+	claimed := make(map[string]int)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for e.ctx.Err() == nil {
+				n, err := s.Relay(e.ctx, 9, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+					mu.Lock()
+					defer mu.Unlock()
+					out := make([]ackbox.Transition, len(jobs))
+					for i, job := range jobs {
+						claimed[job.ID]++
+						out[i] = acked(job)
+					}
+					return out
+				})
+				if err != nil {
+					e.Error(err)
+				}
+				if n == 0 {
+					return
+				}
+			}
+		})
 	}
-	if e := b.get(id); len(e.Errors) != 50 || e.Errors[0].Error != "error 11" || e.Errors[49].Error != "error 60" {
-		t.Errorf("%d errors, want the latest 50", len(e.Errors))
+	wg.Wait()
+	if len(claimed) != len(items) {
+		e.Errorf("%d of %d jobs were claimed", len(claimed), len(items))
+	}
+	for id, n := range claimed {
+		if n != 1 {
+			e.Errorf("job %s was claimed %d times", id, n)
+		}
 	}
 }
 
-func testCurrent(t *testing.T, b *bench) {
-	id := b.send()
-	ask := func(attempt, resend int) bool {
-		ok, err := b.store.Current(t.Context(), ackbox.Job{ID: id, Attempt: attempt, Resend: resend})
-		b.must(err)
-		return ok
+func limits(e *env) {
+	s := e.store()
+	for _, limit := range []int{-1, 0, outbox.MaxBatch + 1} {
+		_, relay := s.Relay(e.ctx, limit, nil)
+		_, rearm := s.Rearm(e.ctx, limit)
+		_, resend := s.Resend(e.ctx, "default", time.Now(), 0, limit)
+		_, purge := s.Purge(e.ctx, 0, 0, limit)
+		for _, err := range []error{relay, rearm, resend, purge} {
+			e.wantError(err, "limit is", "want 1 to 10000")
+		}
 	}
-	if !ask(1, 0) || ask(2, 0) || ask(1, 1) {
-		t.Error("of attempts and copies, only the row's own is current")
+	if _, err := s.Resend(e.ctx, strings.Repeat("\x00", 3), time.Now(), 0, 1); err != nil {
+		e.Error(err)
 	}
-	if ok, err := b.store.Current(t.Context(), ackbox.Job{ID: "x", Attempt: 1}); ok || err != nil {
-		t.Errorf("a foreign id: %v %v", ok, err)
-	}
-	b.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Pending}) // another copy
-	if ask(1, 0) || !ask(1, 1) {
-		t.Error("of two copies, only the newer is current")
-	}
-	b.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done})
-	if ask(1, 1) {
-		t.Error("a finished job is current")
-	}
-	b.must(b.store.Vouch(t.Context(), nil))
-	b.must(b.store.Vouch(t.Context(), []string{"x", id, outbox.NewID()}))
 }

@@ -1,144 +1,202 @@
 package storetest
 
 import (
-	"errors"
-	"testing"
+	"slices"
 	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 )
 
-func testRearm(t *testing.T, b *bench) {
-	due, later := b.setUp(ackbox.Nacked), b.setUp(ackbox.Nacked)
-	b.shift(due, "due_at", 2*time.Hour)
-	if n, err := b.store.Rearm(t.Context(), 10); n != 1 || err != nil {
-		t.Errorf("rearmed %d, %v; want 1", n, err)
+func rearm(e *env) {
+	s := e.store()
+	future := e.enqueueAs(ackbox.Nacked)
+	var due []string
+	for i := range 3 {
+		id := e.enqueueAs(ackbox.Nacked)
+		e.set(id, "publish_attempt = 2, due_at = "+e.at(time.Duration(i-10)*time.Second))
+		due = append(due, id)
 	}
-	b.is(due, ackbox.Pending, 1, 0)
-	b.is(later, ackbox.Nacked, 1, 0)
-	if jobs := b.relay(sent); len(jobs) != 1 || jobs[0].PublishAttempt != 1 {
-		t.Errorf("claimed %v, want the rearmed job with its one refusal", jobs)
+	var others []string
+	for _, state := range []ackbox.State{ackbox.Sent, ackbox.Done, ackbox.Dead, ackbox.Cancelled} {
+		others = append(others, e.enqueueAs(state))
+	}
+	if n, err := s.Rearm(e.ctx, 2); n != 2 || err != nil {
+		e.Fatalf("rearmed %d, %v", n, err)
+	}
+	e.wantState(ackbox.Pending, due[:2]...)
+	e.wantState(ackbox.Nacked, due[2], future)
+	if n, err := s.Rearm(e.ctx, 100); n != 1 || err != nil {
+		e.Fatalf("rearmed %d, %v", n, err)
+	}
+	if n, err := s.Rearm(e.ctx, 100); n != 0 || err != nil {
+		e.Fatalf("rearmed %d, %v", n, err)
+	}
+	select {
+	case <-s.Wake():
+	default:
+		e.Error("nobody was woken")
+	}
+	e.wantState(ackbox.Nacked, future)
+	for i, state := range []ackbox.State{ackbox.Sent, ackbox.Done, ackbox.Dead, ackbox.Cancelled} {
+		e.wantState(state, others[i])
+	}
+	if got := e.get(due[0]); got.PublishAttempt != 2 || got.Resend != 0 {
+		e.Errorf("rearmed %+v", got)
+	}
+	if got := e.relay(10, acked); !slices.Equal(got, due) {
+		e.Errorf("claimed %v, want %v", got, due)
 	}
 }
 
-func testResend(t *testing.T, b *bench) {
-	lost, mail, vouched, fresh := b.send(), b.send(outbox.Queue("mail")), b.send(), b.send()
-	event := b.send(outbox.Event("x", "y"))
-	for _, id := range []string{lost, mail, vouched, event} {
-		b.shift(id, "seen_at", time.Hour)
-	}
-	b.must(b.store.Vouch(t.Context(), []string{vouched, event}))
-	finished := b.send()
-	b.finish(ackbox.Transition{ID: finished, Attempt: 1, To: ackbox.Done})
+// sent makes a sent job of a queue, seen that long ago.
+func (e *env) sent(queue string, ago time.Duration) string {
+	e.Helper()
+	id := e.enqueueAs(ackbox.Sent, outbox.Queue(queue))
+	e.set(id, "sent_at = "+e.at(-ago)+", seen_at = "+e.at(-ago))
+	return id
+}
 
-	ages, err := b.store.Ages(t.Context())
-	b.must(err)
-	byQueue := make(map[string]ackbox.QueueAge)
-	for _, age := range ages {
-		byQueue[age.Queue] = age
-	}
-	now := byQueue["default"].Now
-	if len(ages) != 2 || now.Sub(byQueue["default"].Oldest) < 59*time.Minute || now.Sub(byQueue["mail"].Oldest) < 59*time.Minute ||
-		byQueue["default"].Frontier.IsZero() || !byQueue["mail"].Frontier.IsZero() {
-		t.Errorf("ages %+v", ages)
-	}
+// done makes a job of a queue that was sent that long ago and is done.
+func (e *env) done(queue string, ago time.Duration) string {
+	e.Helper()
+	id := e.sent(queue, ago)
+	e.set(id, "state = 'done', finished_at = "+e.at(0))
+	return id
+}
 
-	resend := func(queue string, before time.Time, idle time.Duration) int {
-		n, err := b.store.Resend(t.Context(), queue, before, idle, 10)
-		b.must(err)
+func ages(e *env) {
+	s := e.store()
+	if got, err := s.Ages(e.ctx); len(got) != 0 || err != nil {
+		e.Errorf("ages of an empty table: %v, %v", got, err)
+	}
+	e.sent("default", time.Minute)
+	e.sent("default", time.Hour)
+	e.sent("default", time.Second)
+	e.sent("mail", 2*time.Hour)
+	for _, state := range ackbox.States() {
+		if state != ackbox.Sent {
+			e.enqueueAs(state)
+		}
+	}
+	frontier := func() map[string]ackbox.QueueAge {
+		e.Helper()
+		got, err := s.Ages(e.ctx)
+		e.must(err)
+		byQueue := make(map[string]ackbox.QueueAge)
+		for _, a := range got {
+			byQueue[a.Queue] = a
+		}
+		if len(got) != 2 || len(byQueue) != 2 {
+			e.Fatalf("ages %+v", got)
+		}
+		return byQueue
+	}
+	got := frontier()
+	for queue, ago := range map[string]time.Duration{"default": time.Hour, "mail": 2 * time.Hour} {
+		if d := got[queue].Now.Sub(got[queue].Oldest); d < ago || d > ago+time.Minute {
+			e.Errorf("the oldest of %s is %v old, want %v", queue, d, ago)
+		}
+		e.near("now", got[queue].Now, 0)
+	}
+	if !got["mail"].Frontier.IsZero() {
+		e.Errorf("frontier of mail %v, but none has finished", got["mail"].Frontier)
+	}
+	e.done("mail", 30*time.Minute)
+	e.done("mail", 90*time.Minute)
+	// A job that was sent twice: it may be the first copy that was finished.
+	e.set(e.done("mail", time.Minute), "resend = 1")
+	e.set(e.sent("mail", time.Minute), "state = 'dead', finished_at = "+e.at(0))
+	if d := time.Since(frontier()["mail"].Frontier); d < 29*time.Minute || d > 31*time.Minute {
+		e.Errorf("frontier of mail was sent %v ago, want 30m", d)
+	}
+}
+
+func resend(e *env) {
+	s := e.store()
+	lost := []string{e.sent("mail", 3*time.Hour), e.sent("mail", 2*time.Hour), e.sent("mail", 90*time.Minute)}
+	fresh, elsewhere := e.sent("mail", time.Minute), e.sent("default", 3*time.Hour)
+	event := e.enqueue(outbox.Event("x", "y"))
+	e.relay(1, acked)
+	e.set(event, "seen_at = "+e.at(-3*time.Hour))
+	var others []string
+	for _, state := range ackbox.States() {
+		if state != ackbox.Sent {
+			id := e.enqueueAs(state, outbox.Queue("mail"))
+			e.set(id, "seen_at = "+e.at(-3*time.Hour))
+			others = append(others, id)
+		}
+	}
+	call := func(want int, before time.Time, idle time.Duration, limit int) {
+		e.Helper()
+		if n, err := s.Resend(e.ctx, "mail", before, idle, limit); n != want || err != nil {
+			e.Errorf("resent %d, %v, want %d", n, err, want)
+		}
+	}
+	now := time.Now().Add(time.Hour) // whatever the bound, idle holds
+	call(0, now, 4*time.Hour, 10)
+	call(0, time.Now().Add(-4*time.Hour), 0, 10)
+	call(1, now, time.Hour, 1)
+	e.wantState(ackbox.Pending, lost[0])
+	e.wantState(ackbox.Sent, lost[1:]...)
+	call(1, time.Now().Add(-100*time.Minute), time.Hour, 10) // before is honoured, too
+	e.wantState(ackbox.Sent, lost[2])
+	call(1, now.In(time.FixedZone("far", -9*3600)), time.Hour, 10)
+	call(0, now, time.Hour, 10)
+	e.wantState(ackbox.Pending, lost...)
+	e.wantState(ackbox.Sent, fresh, elsewhere, event)
+	got := e.get(lost[0])
+	if got.Resend != 1 || got.Attempt != 1 {
+		e.Errorf("resent %+v", got)
+	}
+	e.near("resent job due", got.DueAt, 0)
+	i := 0
+	for _, state := range ackbox.States() {
+		if state != ackbox.Sent {
+			e.wantState(state, others[i])
+			i++
+		}
+	}
+}
+
+func purge(e *env) {
+	s := e.store()
+	finished := func(state ackbox.State, ago time.Duration) string {
+		id := e.enqueueAs(state)
+		e.set(id, "finished_at = "+e.at(-ago))
+		return id
+	}
+	old := []string{finished(ackbox.Done, 50*time.Hour), finished(ackbox.Cancelled, 49*time.Hour)}
+	event := e.enqueue(outbox.Event("x", "y"))
+	e.relay(1, acked)
+	e.set(event, "finished_at = "+e.at(-48*time.Hour))
+	old = append(old, event)
+	oldDead, dead := finished(ackbox.Dead, 100*time.Hour), finished(ackbox.Dead, 50*time.Hour)
+	keep := []string{finished(ackbox.Done, time.Hour), finished(ackbox.Cancelled, time.Hour), dead,
+		e.enqueue(), e.enqueueAs(ackbox.Nacked), e.sent("mail", 100*time.Hour)}
+	e.set(keep[3], "created_at = "+e.at(-1000*time.Hour)+", due_at = "+e.at(-1000*time.Hour))
+
+	gone := func(ids ...string) (n int) {
+		for _, id := range ids {
+			if _, err := s.Get(e.ctx, id); err != nil {
+				n++
+			}
+		}
 		return n
 	}
-	if n := resend("default", now.Add(-2*time.Hour), time.Minute); n != 0 {
-		t.Errorf("resent %d that were vouched for since", n)
-	}
-	if n := resend("default", now.Add(time.Hour), 2*time.Hour); n != 0 {
-		t.Errorf("resent %d that were vouched for too recently", n)
-	}
-	if n := resend("default", now.Add(-time.Minute), time.Minute); n != 1 {
-		t.Errorf("resent %d, want 1", n)
-	}
-	b.is(lost, ackbox.Pending, 1, 1)
-	b.is(mail, ackbox.Sent, 1, 0)
-	b.is(vouched, ackbox.Sent, 1, 0)
-	b.is(fresh, ackbox.Sent, 1, 0)
-	b.is(event, ackbox.Sent, 1, 0)
-	b.relay(sent)
-	b.is(lost, ackbox.Sent, 1, 1)
-}
-
-func testPurge(t *testing.T, b *bench) {
-	old := map[string]string{}
-	for _, state := range []ackbox.State{ackbox.Done, ackbox.Dead, ackbox.Cancelled} {
-		old[string(state)] = b.setUp(state)
-	}
-	old["event"] = b.send(outbox.Event("x", "y"))
-	for _, id := range old {
-		b.shift(id, "finished_at", 48*time.Hour)
-	}
-	young, open := b.setUp(ackbox.Done), b.send()
-	b.shift(open, "seen_at", 48*time.Hour)
-
-	if n, err := b.store.Purge(t.Context(), 24*time.Hour, 72*time.Hour, 2); n != 2 || err != nil {
-		t.Errorf("purged %d, %v; want 2, the limit", n, err)
-	}
-	if n, err := b.store.Purge(t.Context(), 24*time.Hour, 72*time.Hour, 10); n != 1 || err != nil {
-		t.Errorf("purged %d, %v; want the third", n, err)
-	}
-	b.is(old["dead"], ackbox.Dead, 1, 0)
-	b.is(young, ackbox.Done, 1, 0)
-	b.is(open, ackbox.Sent, 1, 0)
-	if n, err := b.store.Purge(t.Context(), 24*time.Hour, 24*time.Hour, 10); n != 1 || err != nil {
-		t.Errorf("purged %d, %v; want the dead one", n, err)
-	}
-	if n := b.rows(); n != 2 {
-		t.Errorf("%d rows are left, want 2", n)
-	}
-}
-
-func testOperators(t *testing.T, b *bench) {
-	if _, err := b.store.Get(t.Context(), outbox.NewID()); !errors.Is(err, outbox.ErrNotFound) {
-		t.Errorf("get of an unknown id: %v", err)
-	}
-	if _, err := b.store.Get(t.Context(), "x"); !errors.Is(err, outbox.ErrNotFound) {
-		t.Errorf("get of no id: %v", err)
-	}
-	dead, done := b.setUp(ackbox.Dead), b.setUp(ackbox.Done)
-	nacked, sentJob := b.setUp(ackbox.Nacked), b.send(outbox.Queue("mail"))
-	pending := b.enqueue()
-
-	if n, err := b.store.Requeue(t.Context(), dead, done, sentJob, outbox.NewID()); n != 1 || err != nil {
-		t.Errorf("requeued %d, %v; want only the dead one", n, err)
-	}
-	b.is(dead, ackbox.Pending, 1, 1)
-	if n, err := b.store.Cancel(t.Context(), pending, nacked, sentJob, done); n != 2 || err != nil {
-		t.Errorf("cancelled %d, %v; want the pending and the nacked one", n, err)
-	}
-	b.is(pending, ackbox.Cancelled, 1, 0)
-	b.is(nacked, ackbox.Cancelled, 1, 0)
-	b.is(sentJob, ackbox.Sent, 1, 0)
-	for _, act := range []func() (int, error){
-		func() (int, error) { return b.store.Requeue(t.Context(), "x'; --") },
-		func() (int, error) { return b.store.Cancel(t.Context(), "") },
-	} {
-		if n, err := act(); n != 0 || err == nil {
-			t.Errorf("a bad id: %d, %v", n, err)
+	call := func(want, limit int) {
+		e.Helper()
+		if n, err := s.Purge(e.ctx, 24*time.Hour, 72*time.Hour, limit); n != want || err != nil {
+			e.Errorf("purged %d, %v, want %d", n, err, want)
 		}
 	}
-	for want, f := range map[int]outbox.Filter{
-		5: {}, 1: {Queue: "mail"}, 2: {State: ackbox.Cancelled}, 3: {Limit: 3}, 0: {Kind: "other", State: ackbox.Dead},
-	} {
-		if entries, err := b.store.List(t.Context(), f); len(entries) != want || err != nil {
-			t.Errorf("list %+v: %d, %v; want %d", f, len(entries), err, want)
-		}
+	call(2, 1) // the oldest finished one, and the dead one
+	if gone(old[0], oldDead) != 2 || gone(old[1:]...) != 0 {
+		e.Error("the oldest did not go first")
 	}
-	for _, f := range []outbox.Filter{{State: "odd"}, {Limit: -1}, {Limit: 1 << 30}} {
-		if _, err := b.store.List(t.Context(), f); err == nil {
-			t.Errorf("list %+v is no error", f)
-		}
-	}
-	counts, err := b.store.Counts(t.Context())
-	if err != nil || counts[ackbox.Pending] != 1 || counts[ackbox.Cancelled] != 2 || counts[ackbox.Sent] != 1 || counts[ackbox.Done] != 1 || counts[ackbox.Dead] != 0 || len(counts) != 6 {
-		t.Errorf("counts %v, %v", counts, err)
+	call(2, 100)
+	call(0, 100)
+	if gone(old...) != 3 || gone(keep...) != 0 {
+		e.Errorf("%d of the old and %d of the kept rows are gone", gone(old...), gone(keep...))
 	}
 }

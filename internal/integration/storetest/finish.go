@@ -1,0 +1,222 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/outbox"
+)
+
+func (e *env) finish(transitions ...ackbox.Transition) []ackbox.Verdict {
+	e.Helper()
+	verdicts, err := e.store().Finish(e.ctx, transitions)
+	e.must(err)
+	return verdicts
+}
+
+func (e *env) wantVerdicts(got []ackbox.Verdict, want ...ackbox.Verdict) {
+	e.Helper()
+	if !slices.Equal(got, want) {
+		e.Errorf("verdicts %v, want %v", got, want)
+	}
+}
+
+func finishDuplicates(e *env) {
+	const recorded, stale, busy = ackbox.Recorded, ackbox.Stale, ackbox.Busy
+	t := func(id string, attempt int, to ackbox.State) ackbox.Transition {
+		return ackbox.Transition{ID: id, Attempt: attempt, To: to, Error: "e"}
+	}
+	id := e.enqueueAs(ackbox.Sent)
+	e.wantVerdicts(e.finish(t(id, 1, ackbox.Done), t(id, 1, ackbox.Done)), recorded, stale)
+
+	// Done is the strongest, wherever it stands.
+	id = e.enqueueAs(ackbox.Sent)
+	e.wantVerdicts(e.finish(t(id, 1, ackbox.Dead), t(id, 1, ackbox.Done), t(id, 1, ackbox.Pending)), stale, recorded, stale)
+	e.wantState(ackbox.Done, id)
+
+	// Else the first counts.
+	id = e.enqueueAs(ackbox.Sent)
+	e.wantVerdicts(e.finish(t(id, 1, ackbox.Dead), t(id, 1, ackbox.Pending)), recorded, stale)
+	e.wantState(ackbox.Dead, id)
+	id = e.enqueueAs(ackbox.Sent)
+	e.wantVerdicts(e.finish(t(id, 1, ackbox.Pending), t(id, 1, ackbox.Pending)), recorded, stale)
+	if got := e.get(id).Resend; got != 1 {
+		e.Errorf("resend is %d after one snooze told twice", got)
+	}
+
+	// Two tries of one job: the second is not swallowed, it is to be asked again.
+	id = e.enqueueAs(ackbox.Sent)
+	first, second := t(id, 1, ackbox.Pending), t(id, 2, ackbox.Done)
+	first.Charge = true
+	e.set(id, "attempt = 2")
+	e.wantVerdicts(e.finish(t(id, 1, ackbox.Done), second), stale, busy)
+	e.wantVerdicts(e.finish(second), recorded)
+	id = e.enqueueAs(ackbox.Sent)
+	first.ID, second.ID, second.To = id, id, ackbox.Dead
+	e.wantVerdicts(e.finish(first, second), recorded, busy)
+	e.wantVerdicts(e.finish(first, second), stale, busy)
+	e.wantVerdicts(e.finish(second), recorded)
+}
+
+func finishForeign(e *env) {
+	good, bad := e.enqueueAs(ackbox.Sent), e.enqueueAs(ackbox.Sent)
+	for i, t := range []ackbox.Transition{
+		{ID: "", Attempt: 1}, {ID: "7", Attempt: 1}, {ID: "'; DROP TABLE orders; --", Attempt: 1},
+		{ID: "{" + good + "}", Attempt: 1}, {ID: strings.ToUpper(good), Attempt: 1}, {ID: good + "\x00", Attempt: 1}, {ID: good + "\xff", Attempt: 1},
+		{ID: "urn:uuid:" + good, Attempt: 1}, {ID: outbox.NewID(), Attempt: 1}, {ID: "00000000-0000-0000-0000-000000000000", Attempt: 1},
+		{ID: bad, Attempt: 0}, {ID: bad, Attempt: -1}, {ID: bad, Attempt: 1 << 40}, {ID: bad, Attempt: -1 << 40},
+	} {
+		for _, to := range []ackbox.State{ackbox.Done, ackbox.Dead} {
+			id := e.enqueueAs(ackbox.Sent)
+			t.To = to
+			got := e.finish(t, ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}, t, ackbox.Transition{ID: good, Attempt: i + 1, To: ackbox.Pending, Charge: true})
+			if to == ackbox.Done {
+				e.wantVerdicts(got, ackbox.Stale, ackbox.Recorded, ackbox.Stale, ackbox.Recorded)
+			} else {
+				e.wantVerdicts(got, ackbox.Stale, ackbox.Recorded, ackbox.Stale, ackbox.Stale)
+			}
+		}
+	}
+	e.wantState(ackbox.Sent, bad)
+	e.wantVerdicts(e.finish())
+
+	// What no state is, is a mistake in the program, told before anything happens.
+	_, err := e.store().Finish(e.ctx, []ackbox.Transition{{ID: bad, Attempt: 1, To: ackbox.Done}, {ID: good, Attempt: 1, To: "lost"}})
+	e.wantError(err, "lost", good)
+	e.wantState(ackbox.Sent, bad)
+}
+
+func finishMany(e *env) {
+	items := make([]outbox.Item, 2500)
+	batch := make([]ackbox.Transition, len(items))
+	for i := range items {
+		id := outbox.NewID()
+		items[i] = outbox.Item{Args: note{"x"}, Options: []outbox.Option{outbox.ID(id)}}
+		batch[i] = ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}
+		if i%10 == 0 {
+			batch[i].To, batch[i].Error = ackbox.Dead, strings.Repeat("x", 5000)
+		}
+	}
+	s := e.store()
+	e.must(e.db.Transaction(func(tx *gorm.DB) error { return outbox.EnqueueAll(e.ctx, tx, items...) }))
+	for i, v := range e.finish(batch...) {
+		if v != ackbox.Recorded {
+			e.Fatalf("transition %d: %v", i, v)
+		}
+	}
+	if c, err := s.Counts(e.ctx); err != nil || c[ackbox.Done] != 2250 || c[ackbox.Dead] != 250 {
+		e.Errorf("counts %v, %v", c, err)
+	}
+}
+
+func finishErrors(e *env) {
+	id := e.enqueueAs(ackbox.Sent)
+	for i := 1; i <= 60; i++ {
+		e.wantVerdicts(e.finish(ackbox.Transition{ID: id, Attempt: i, To: ackbox.Pending, Charge: true, Error: fmt.Sprintf("failure %d", i)}), ackbox.Recorded)
+	}
+	got := e.get(id)
+	if len(got.Errors) != 50 || got.Errors[0].Error != "failure 11" || got.Errors[49].Error != "failure 60" || got.LastError != "failure 60" || got.Attempt != 61 {
+		e.Errorf("%d errors, from %+v, last %q", len(got.Errors), got.Errors[0], got.LastError)
+	}
+	for i, f := range got.Errors {
+		e.near("failure", f.At, 0)
+		if f.Attempt != i+11 || f.At.Location() != time.UTC {
+			e.Errorf("failure %d is %+v", i, f)
+		}
+	}
+	for text, want := range map[string]string{
+		"nul \x00 byte":            "nul \uFFFD byte",
+		"bad \xff\xfe UTF-8":       "bad \uFFFD UTF-8",
+		`quotes ' " \ {} ? $1`:     `quotes ' " \ {} ? $1`,
+		"<b>ünï\u2028\U0001F600":   "<b>ünï\u2028\U0001F600",
+		strings.Repeat("é", 5000):  strings.Repeat("é", 1000) + "…",
+		strings.Repeat("\x00", 10): strings.Repeat("\uFFFD", 10),
+	} {
+		for _, complete := range []bool{false, true} {
+			id := e.enqueueAs(ackbox.Sent)
+			if complete {
+				ctx := ackbox.WithRun(e.ctx, ackbox.Run{Job: e.get(id).Job, Cause: errors.New(text)})
+				e.must(e.db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(ctx, tx) }))
+			} else {
+				e.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Dead, Error: text})
+			}
+			if got := e.get(id); got.LastError != want || len(got.Errors) != 1 || got.Errors[0].Error != want {
+				e.Errorf("error %.40q is kept as %.40q, %.40v", text, got.LastError, got.Errors)
+			}
+		}
+	}
+}
+
+func finishCancelled(e *env) {
+	id := e.enqueueAs(ackbox.Sent)
+	stopped, stop := context.WithCancel(e.ctx)
+	stop()
+	_, err := e.store().Finish(stopped, []ackbox.Transition{{ID: id, Attempt: 1, To: ackbox.Done}})
+	if !errors.Is(err, context.Canceled) {
+		e.Errorf("a cancelled context: %v", err)
+	}
+	e.wantState(ackbox.Sent, id)
+}
+
+func current(e *env) {
+	s := e.store()
+	ask := func(what string, want bool, job ackbox.Job) {
+		e.Helper()
+		if got, err := s.Current(e.ctx, job); err != nil || got != want {
+			e.Errorf("%s: current is %v, %v", what, got, err)
+		}
+	}
+	for _, state := range ackbox.States() {
+		job := e.get(e.enqueueAs(state)).Job
+		ask(string(state), !state.Final(), job)
+	}
+	job := e.get(e.enqueueAs(ackbox.Sent)).Job
+	for _, n := range []int{-1, 1, 1 << 40} {
+		other := job
+		other.Resend += n
+		ask("another copy", false, other)
+		other = job
+		other.Attempt += n
+		ask("another try", false, other)
+	}
+	for _, id := range []string{"", "7", outbox.NewID(), "\xff"} {
+		other := job
+		other.ID = id
+		ask("unknown id", false, other)
+	}
+	event := e.enqueue(outbox.Event("a", "b"))
+	e.relay(10, acked)
+	ask("sent event", false, e.get(event).Job)
+}
+
+func vouch(e *env) {
+	s := e.store()
+	old := ", seen_at = " + e.at(-time.Hour)
+	var ids []string
+	for _, state := range ackbox.States() {
+		id := e.enqueueAs(state)
+		if state == ackbox.Sent || state == ackbox.Done {
+			e.set(id, strings.TrimPrefix(old, ", "))
+		}
+		ids = append(ids, id)
+	}
+	passedOver := e.enqueueAs(ackbox.Sent)
+	e.set(passedOver, strings.TrimPrefix(old, ", "))
+	e.must(s.Vouch(e.ctx, append(ids, "foreign", "", outbox.NewID())))
+	e.must(s.Vouch(e.ctx, nil))
+	var stale int64
+	e.must(e.db.Raw("SELECT count(*) FROM " + e.table() + " WHERE seen_at < " + e.at(-time.Minute)).Scan(&stale).Error)
+	if stale != 2 { // the done one and the one passed over
+		e.Errorf("%d rows were not vouched for, want 2", stale)
+	}
+	for i, state := range ackbox.States() {
+		e.wantState(state, ids[i])
+	}
+}

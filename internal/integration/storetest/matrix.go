@@ -1,0 +1,189 @@
+package storetest
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/outbox"
+)
+
+// cell is one transition on a row in one state, and what must come of it.
+type cell struct {
+	name    string
+	before  outbox.Entry
+	t       ackbox.Transition
+	allowed bool
+}
+
+// matrix makes a row for every state, every transition, and the right and two
+// wrong attempts. Every row is at attempt 2 and has been through some trouble.
+func (e *env) matrix() []cell {
+	const attempt = 2
+	var cells []cell
+	for _, event := range []bool{false, true} {
+		for _, from := range ackbox.States() {
+			for _, t := range transitions() {
+				for _, at := range []int{attempt, attempt - 1, attempt + 1} {
+					var opts []outbox.Option
+					state := e.inState(from)
+					if event {
+						opts = append(opts, outbox.Event("shop", "paid"))
+						if from == ackbox.Sent {
+							state += ", finished_at = " + e.at(0)
+						}
+					}
+					id := e.enqueue(opts...)
+					e.set(id, "due_at = "+e.at(-time.Hour)+", attempt = 2, resend = 3, publish_attempt = 4, last_error = 'old', errors = '[]'")
+					e.set(id, state)
+					t.ID, t.Attempt = id, at
+					final := from.Final() || event && from == ackbox.Sent
+					cells = append(cells, cell{
+						name:    fmt.Sprintf("event %v: %s → %s charge %v after %v attempt %d error %q", event, from, t.To, t.Charge, t.After, at, t.Error),
+						before:  e.get(id),
+						t:       t,
+						allowed: at == attempt && !final && allowed(from, t.To),
+					})
+				}
+			}
+		}
+	}
+	return cells
+}
+
+func transitions() []ackbox.Transition {
+	var all []ackbox.Transition
+	for _, to := range ackbox.States() {
+		all = append(all, ackbox.Transition{To: to, Error: "boom", After: time.Hour})
+	}
+	return append(all,
+		ackbox.Transition{To: ackbox.Pending, Charge: true, Error: "boom", After: time.Hour},
+		ackbox.Transition{To: ackbox.Pending, Charge: true, After: -time.Hour},
+		ackbox.Transition{To: ackbox.Pending},
+		ackbox.Transition{To: ackbox.Dead, Charge: true, Error: "boom"}, // Charge is for Pending only
+		ackbox.Transition{To: ackbox.Done},
+	)
+}
+
+// allowed is the drawing in the root package's documentation, as a table.
+func allowed(from, to ackbox.State) bool {
+	return map[ackbox.State]map[ackbox.State]bool{
+		ackbox.Pending: {ackbox.Pending: true, ackbox.Nacked: true, ackbox.Sent: true, ackbox.Done: true, ackbox.Dead: true, ackbox.Cancelled: true},
+		ackbox.Nacked:  {ackbox.Pending: true, ackbox.Done: true, ackbox.Dead: true, ackbox.Cancelled: true},
+		ackbox.Sent:    {ackbox.Pending: true, ackbox.Done: true, ackbox.Dead: true},
+	}[from][to]
+}
+
+func finishSingly(e *env) {
+	s := e.store()
+	for _, c := range e.matrix() {
+		verdicts, err := s.Finish(e.ctx, []ackbox.Transition{c.t})
+		if err != nil || len(verdicts) != 1 {
+			e.Errorf("%s: %v, %v", c.name, verdicts, err)
+			continue
+		}
+		e.check(c, verdicts[0])
+		e.repeat(c)
+	}
+}
+
+func finishTogether(e *env) {
+	cells := e.matrix()
+	batch := make([]ackbox.Transition, len(cells))
+	for i, c := range cells {
+		batch[i] = c.t
+	}
+	verdicts, err := e.store().Finish(e.ctx, batch)
+	if err != nil || len(verdicts) != len(cells) {
+		e.Fatalf("%d verdicts for %d transitions, %v", len(verdicts), len(cells), err)
+	}
+	for i, c := range cells {
+		e.check(c, verdicts[i])
+	}
+}
+
+// check compares a row with what its transition must have done.
+func (e *env) check(c cell, verdict ackbox.Verdict) {
+	e.Helper()
+	after := e.get(c.before.ID)
+	if !c.allowed {
+		if verdict != ackbox.Stale {
+			e.Errorf("%s: %v, want stale", c.name, verdict)
+		}
+		if !reflect.DeepEqual(after, c.before) {
+			e.Errorf("%s changed the row:\n%+v\n%+v", c.name, c.before, after)
+		}
+		return
+	}
+	if verdict != ackbox.Recorded {
+		e.Errorf("%s: %v, want recorded", c.name, verdict)
+	}
+	charge := c.t.Charge && c.t.To == ackbox.Pending
+	want := c.before
+	want.State = c.t.To
+	want.Job.Mandatory = c.before.Mandatory
+	switch {
+	case charge:
+		want.Attempt, want.Resend, want.PublishAttempt = 3, 0, 0
+	case c.t.To == ackbox.Pending:
+		want.Resend = 4
+	case c.t.To == ackbox.Nacked:
+		want.PublishAttempt = 5
+	}
+	if c.t.Error != "" {
+		want.LastError = c.t.Error
+	}
+	listed := c.t.Error != "" && (charge || c.t.To != ackbox.Pending)
+	if n := len(after.Errors); listed && (n != 1 || after.Errors[0].Error != c.t.Error || after.Errors[0].Attempt != 2) || !listed && n != 0 {
+		e.Errorf("%s: errors %+v", c.name, after.Errors)
+	}
+	want.Errors = after.Errors
+	if c.t.To == ackbox.Pending || c.t.To == ackbox.Nacked {
+		e.near(c.name+": due", after.DueAt, max(0, c.t.After))
+		want.DueAt = after.DueAt
+	}
+	switch {
+	case c.t.To == ackbox.Sent, c.t.To == ackbox.Done && c.before.SentAt == nil:
+		if after.SentAt == nil {
+			e.Errorf("%s: no time of sending", c.name)
+		}
+		want.SentAt = after.SentAt
+	}
+	if c.t.To.Final() || c.t.To == ackbox.Sent && c.before.Queue == "" {
+		if after.FinishedAt == nil {
+			e.Errorf("%s: no time of finishing", c.name)
+		}
+		want.FinishedAt = after.FinishedAt
+	}
+	if !reflect.DeepEqual(after, want) {
+		e.Errorf("%s: got\n%+v, want\n%+v", c.name, after, want)
+	}
+}
+
+// near checks that t is d from now, by the clock of a database that is on this
+// machine or one kept in time with it.
+func (e *env) near(what string, t time.Time, d time.Duration) {
+	e.Helper()
+	if off := time.Until(t) - d; off.Abs() > time.Minute {
+		e.Errorf("%s at %v, %v off", what, t, off)
+	}
+}
+
+// repeat asks again for what was recorded, as a worker does after an error.
+func (e *env) repeat(c cell) {
+	e.Helper()
+	before := e.get(c.before.ID)
+	verdicts, err := e.store().Finish(e.ctx, []ackbox.Transition{c.t})
+	e.must(err)
+	if c.allowed && c.t.To == ackbox.Pending && !c.t.Charge {
+		if verdicts[0] != ackbox.Recorded || e.get(c.before.ID).Resend != before.Resend+1 {
+			e.Errorf("%s again: %v", c.name, verdicts)
+		}
+		return
+	}
+	// Nacked is reached from pending only, and what is nacked stays so.
+	if after := e.get(c.before.ID); verdicts[0] != ackbox.Stale || !reflect.DeepEqual(before, after) {
+		e.Errorf("%s again: %v\n%+v\n%+v", c.name, verdicts, before, after)
+	}
+}

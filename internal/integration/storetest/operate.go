@@ -1,0 +1,151 @@
+package storetest
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/outbox"
+)
+
+func get(e *env) {
+	s := e.store()
+	for _, id := range []string{"", "7", outbox.NewID(), "\x00", "'"} {
+		if _, err := s.Get(e.ctx, id); !errors.Is(err, outbox.ErrNotFound) {
+			e.Errorf("Get(%q): %v", id, err)
+		}
+	}
+	id := e.enqueue()
+	got := e.get(id)
+	if got.ID != id || got.State != ackbox.Pending || got.SentAt != nil || got.FinishedAt != nil || got.LastError != "" || got.Errors != nil {
+		e.Errorf("pending %+v", got)
+	}
+	e.near("due", got.DueAt, 0)
+	e.near("created", got.CreatedAt, 0)
+	e.relay(1, acked)
+	e.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done})
+	got = e.get(id)
+	if got.State != ackbox.Done || got.SentAt == nil || got.FinishedAt == nil || got.FinishedAt.Before(*got.SentAt) || got.SentAt.Location() != time.UTC {
+		e.Errorf("done %+v", got)
+	}
+}
+
+func list(e *env) {
+	s := e.store()
+	var ids []string
+	for i := range 6 {
+		opts := []outbox.Option{outbox.Queue([]string{"default", "mail"}[i%2])}
+		ids = append(ids, e.enqueue(opts...))
+	}
+	e.set(ids[5], e.inState(ackbox.Dead))
+	e.set(ids[0], "kind = 'other'")
+	slices.Reverse(ids) // newest first
+	call := func(f outbox.Filter, want ...string) {
+		e.Helper()
+		entries, err := s.List(e.ctx, f)
+		e.must(err)
+		var got []string
+		for _, entry := range entries {
+			got = append(got, entry.ID)
+		}
+		if !slices.Equal(got, want) {
+			e.Errorf("List(%+v) gave %v, want %v", f, got, want)
+		}
+	}
+	call(outbox.Filter{}, ids...)
+	call(outbox.Filter{Limit: 2}, ids[:2]...)
+	call(outbox.Filter{State: ackbox.Dead}, ids[0])
+	call(outbox.Filter{State: ackbox.Done})
+	call(outbox.Filter{Queue: "mail"}, ids[0], ids[2], ids[4])
+	call(outbox.Filter{Kind: "other"}, ids[5])
+	call(outbox.Filter{State: ackbox.Pending, Queue: "mail", Kind: "note"}, ids[2], ids[4])
+	call(outbox.Filter{Queue: "' OR '1'='1"})
+	for _, bad := range []outbox.Filter{{Limit: -1}, {Limit: 10001}, {State: "lost"}, {Queue: "\x00"}, {Kind: "\xff"}} {
+		_, err := s.List(e.ctx, bad)
+		e.wantError(err, "outbox: Filter.")
+	}
+}
+
+func counts(e *env) {
+	s := e.store()
+	got, err := s.Counts(e.ctx)
+	if err != nil || len(got) != len(ackbox.States()) {
+		e.Errorf("counts of an empty table: %v, %v", got, err)
+	}
+	for i, state := range ackbox.States() {
+		for range i {
+			e.enqueueAs(state)
+		}
+	}
+	got, err = s.Counts(e.ctx)
+	e.must(err)
+	for i, state := range ackbox.States() {
+		if got[state] != i {
+			e.Errorf("%d %s, want %d", got[state], state, i)
+		}
+	}
+}
+
+func requeue(e *env) {
+	s := e.store()
+	var ids []string
+	for _, state := range ackbox.States() {
+		id := e.enqueueAs(state)
+		e.set(id, "attempt = 7, publish_attempt = 3, resend = 2, last_error = 'why'")
+		ids = append(ids, id)
+	}
+	dead := ids[4]
+	e.set(dead, "errors = '[{\"at\":\"2026-01-02T03:04:05Z\",\"attempt\":6,\"error\":\"why\"}]', due_at = "+e.at(-time.Hour))
+	if n, err := s.Requeue(e.ctx); n != 0 || err != nil {
+		e.Errorf("requeued %d of nothing, %v", n, err)
+	}
+	if n, err := s.Requeue(e.ctx, dead, "7"); n != 0 || err == nil {
+		e.Errorf("requeued %d with a bad id, %v", n, err)
+	}
+	e.wantState(ackbox.Dead, dead)
+	if n, err := s.Requeue(e.ctx, append(ids, outbox.NewID(), dead)...); n != 1 || err != nil {
+		e.Fatalf("requeued %d, %v", n, err)
+	}
+	got := e.get(dead)
+	if got.State != ackbox.Pending || got.Attempt != 1 || got.PublishAttempt != 0 || got.Resend != 3 || got.FinishedAt != nil ||
+		got.LastError != "why" || len(got.Errors) != 1 {
+		e.Errorf("requeued %+v", got)
+	}
+	e.near("requeued job due", got.DueAt, 0)
+	for i, state := range ackbox.States() {
+		if ids[i] != dead {
+			e.wantState(state, ids[i])
+		}
+	}
+	if n, err := s.Requeue(e.ctx, dead); n != 0 || err != nil {
+		e.Errorf("requeued twice: %d, %v", n, err)
+	}
+	if got := e.relay(10, acked); !slices.Contains(got, dead) {
+		e.Errorf("the requeued job was not claimed: %v", got)
+	}
+}
+
+func cancelJobs(e *env) {
+	s := e.store()
+	var ids []string
+	for _, state := range ackbox.States() {
+		ids = append(ids, e.enqueueAs(state))
+	}
+	if n, err := s.Cancel(e.ctx, ids[0], "x"); n != 0 || err == nil {
+		e.Errorf("cancelled %d with a bad id, %v", n, err)
+	}
+	if n, err := s.Cancel(e.ctx, append(ids, outbox.NewID())...); n != 2 || err != nil {
+		e.Errorf("cancelled %d, %v", n, err)
+	}
+	e.wantState(ackbox.Cancelled, ids[0], ids[1], ids[5])
+	e.wantState(ackbox.Sent, ids[2])
+	e.wantState(ackbox.Done, ids[3])
+	e.wantState(ackbox.Dead, ids[4])
+	if e.get(ids[0]).FinishedAt == nil {
+		e.Error("a cancelled job has no time of finishing")
+	}
+	if got := e.relay(10, acked); got != nil {
+		e.Errorf("claimed %v", got)
+	}
+}
