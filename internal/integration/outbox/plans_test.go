@@ -1,0 +1,272 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/outbox"
+)
+
+// recorder remembers the statements that a pool runs.
+type recorder struct {
+	mu   sync.Mutex
+	seen []pgx.TraceQueryStartData
+}
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, data)
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (r *recorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// during returns the statements on the jobs table that call runs.
+func (r *recorder) during(call func()) []pgx.TraceQueryStartData {
+	r.mu.Lock()
+	r.seen = nil
+	r.mu.Unlock()
+	call()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.seen), func(q pgx.TraceQueryStartData) bool {
+		return !strings.Contains(q.SQL, "ackbox_jobs")
+	})
+}
+
+// recorded returns a migrated Store whose statements are remembered.
+func recorded(t *testing.T, cfg outbox.Config) (*gorm.DB, *outbox.Store, *recorder) {
+	t.Helper()
+	config, err := pgx.ParseConfig(testenv.DatabaseURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{}
+	config.Tracer = r
+	pool := stdlib.OpenDB(*config)
+	db := open(t, postgres.New(postgres.Config{Conn: pool}), 5, gorm.Config{})
+	s, err := outbox.NewStore(db, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db, s, r
+}
+
+// The session bound is set for the claim's transaction, and for it alone.
+func TestClaimBoundsItsSession(t *testing.T) {
+	t.Parallel()
+	db, s, r := recorded(t, outbox.Config{WireTimeout: 7 * time.Second, StatementTimeout: 3 * time.Second})
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(1)
+	r.during(func() {
+		if _, err := s.Relay(t.Context(), 1, nil); err != nil {
+			t.Error(err)
+		}
+	})
+	var order []string
+	for _, q := range r.seen {
+		order = append(order, strings.Fields(q.SQL)[0])
+		if strings.Contains(q.SQL, "set_config") && fmt.Sprint(q.Args) != "[10000]" {
+			t.Errorf("%s is run with %v, want 10000 ms", q.SQL, q.Args)
+		}
+	}
+	if got := strings.ToLower(strings.Join(order, " ")); got != "begin select select rollback" {
+		t.Errorf("a claim runs %q", got)
+	}
+	var after string
+	if err := db.Raw("SHOW idle_in_transaction_session_timeout").Scan(&after).Error; err != nil || after != "0" {
+		t.Errorf("after the claim the session's bound is %q, %v", after, err)
+	}
+}
+
+// Every statement of a loop reads its partial index in the index's order, by a
+// plan for its parameters and by a generic one, however large the table is. (A
+// limit near the number of all rows that match may be sorted, and rightly so.)
+// The statements are those that the Store really runs.
+func TestQueryPlans(t *testing.T) {
+	t.Parallel()
+	db, s, r := recorded(t, outbox.Config{})
+	const fill = `INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts, state, due_at, sent_at, seen_at, finished_at)
+		SELECT gen_random_uuid(), 'k', 'q' || n % 3, '', 'q', true, '{}', 9, state, now() + interval '1 hour' * (n % 3 - 1),
+			now(), now() - n * interval '1 second', CASE WHEN state IN ('done', 'dead') THEN now() - n * interval '1 second' END
+		FROM generate_series(1, 10000) AS n, unnest(ARRAY['pending', 'nacked', 'sent', 'done', 'dead']) AS state`
+	run(t, db, fill, "ANALYZE ackbox_jobs")
+	var ids []string
+	if err := db.Raw("SELECT id FROM ackbox_jobs ORDER BY id LIMIT 256").Scan(&ids).Error; err != nil {
+		t.Fatal(err)
+	}
+	batch := func(to ackbox.State, text string) []ackbox.Transition {
+		transitions := make([]ackbox.Transition, len(ids))
+		for i, id := range ids {
+			transitions[i] = ackbox.Transition{ID: id, Attempt: 99, To: to, Error: text}
+		}
+		return transitions
+	}
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	const pkey = "ackbox_jobs_pkey"
+	for name, tt := range map[string]struct {
+		call    func()
+		indexes []string // of each statement
+		sorted  bool     // a batch of ids may be sorted, nothing else
+	}{
+		"relay": {func() {
+			must(s.Relay(t.Context(), 256, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+				out := allSent(jobs)
+				for i := range out[:50] {
+					out[i].To, out[i].Error = ackbox.Nacked, "no"
+				}
+				return out
+			}))
+		}, []string{"ackbox_jobs_pending", pkey, pkey}, true},
+		"done":       {func() { must(s.Finish(t.Context(), batch(ackbox.Done, ""))) }, []string{pkey, pkey}, true},
+		"dead":       {func() { must(s.Finish(t.Context(), batch(ackbox.Dead, "e"))) }, []string{pkey, pkey}, true},
+		"vouch":      {func() { must(nil, s.Vouch(t.Context(), ids)) }, []string{pkey}, true},
+		"rearm":      {func() { must(s.Rearm(t.Context(), 100)) }, []string{"ackbox_jobs_nacked"}, false},
+		"resend":     {func() { must(s.Resend(t.Context(), "q1", time.Now(), time.Minute, 100)) }, []string{"ackbox_jobs_sent"}, false},
+		"purge":      {func() { must(s.Purge(t.Context(), 24*time.Hour, 24*time.Hour, 100)) }, []string{"ackbox_jobs_finished", "ackbox_jobs_dead"}, false},
+		"ages":       {func() { must(s.Ages(t.Context())) }, []string{"ackbox_jobs_sent", "ackbox_jobs_finished"}, false},
+		"operations": {func() { must(s.Cancel(t.Context(), ids[0])); must(s.Requeue(t.Context(), ids[0])) }, []string{pkey, pkey}, true},
+	} {
+		queries := r.during(tt.call)
+		if len(queries) != len(tt.indexes) {
+			t.Errorf("%s ran %d statements, want %d", name, len(queries), len(tt.indexes))
+			continue
+		}
+		for i, q := range queries {
+			for mode, plan := range explain(t, db, q) {
+				bad := !strings.Contains(plan, tt.indexes[i]) || strings.Contains(plan, "Seq Scan")
+				if bad || strings.Contains(plan, "Sort") && (!tt.sorted || tt.indexes[i] != pkey) {
+					t.Errorf("%s, %s: want %s, no scan of the table and no sort\n%s\n%s", name, mode, tt.indexes[i], q.SQL, plan)
+				}
+			}
+		}
+	}
+}
+
+// Fifty thousand jobs that are due in the future cost a claim nothing.
+func TestClaimPassesOverTheFuture(t *testing.T) {
+	t.Parallel()
+	db, s, r := recorded(t, outbox.Config{})
+	run(t, db, `INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts, due_at)
+		SELECT gen_random_uuid(), 'k', 'default', '', 'default', true, '{}', 9, now() + n * interval '1 minute' FROM generate_series(1, 50000) AS n`,
+		"VACUUM ANALYZE ackbox_jobs")
+	queries := r.during(func() {
+		if n, err := s.Relay(t.Context(), 256, nil); n != 0 || err != nil {
+			t.Errorf("claimed %d, %v", n, err)
+		}
+	})
+	for mode, plan := range explain(t, db, queries[0]) {
+		if !strings.Contains(plan, "Index Cond: (due_at <= now())") || strings.Contains(plan, "Sort") {
+			t.Errorf("%s:\n%s", mode, plan)
+		}
+	}
+	var lines []string
+	err := db.Raw("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) " + strings.ReplaceAll(queries[0].SQL, "$1", "256")).Scan(&lines).Error
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hit, read int
+	for _, line := range lines { // the first such line counts for the whole plan
+		if _, rest, ok := strings.Cut(line, "Buffers: shared "); ok {
+			_, _ = fmt.Sscanf(rest, "hit=%d read=%d", &hit, &read)
+			break
+		}
+	}
+	if hit+read == 0 || hit+read > 10 {
+		t.Errorf("the claim touched %d pages:\n%s", hit+read, strings.Join(lines, "\n"))
+	}
+	t.Logf("a claim with 50,000 jobs due later touches %d pages", hit+read)
+}
+
+func run(t *testing.T, db *gorm.DB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if err := db.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// explain returns the plans of a statement, for its arguments and a generic one.
+func explain(t *testing.T, db *gorm.DB, q pgx.TraceQueryStartData) map[string]string {
+	t.Helper()
+	var args []string
+	for _, arg := range q.Args { // some are options of the driver
+		switch v := arg.(type) {
+		case time.Time:
+			args = append(args, "'"+v.Format(time.RFC3339Nano)+"'")
+		case string:
+			args = append(args, "'"+strings.ReplaceAll(v, "'", "''")+"'")
+		case int, int64:
+			args = append(args, fmt.Sprint(v))
+		}
+	}
+	execute := "EXPLAIN EXECUTE probe"
+	if len(args) > 0 {
+		execute += "(" + strings.Join(args, ", ") + ")"
+	}
+	plans := make(map[string]string)
+	err := db.Connection(func(db *gorm.DB) error {
+		conn, ok := db.Statement.ConnPool.(*sql.Conn)
+		if !ok {
+			return fmt.Errorf("no connection but %T", db.Statement.ConnPool)
+		}
+		if _, err := conn.ExecContext(t.Context(), "PREPARE probe AS "+q.SQL); err != nil {
+			return err
+		}
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			if _, err := conn.ExecContext(t.Context(), "SET plan_cache_mode = "+mode); err != nil {
+				return err
+			}
+			rows, err := conn.QueryContext(t.Context(), execute, pgx.QueryExecModeSimpleProtocol)
+			if err != nil {
+				return err
+			}
+			var lines []string
+			for rows.Next() {
+				var line string
+				if err := rows.Scan(&line); err != nil {
+					return err
+				}
+				lines = append(lines, line)
+			}
+			if err := rows.Err(); err != nil {
+				return err
+			}
+			plans[mode] = strings.Join(lines, "\n")
+		}
+		_, err := conn.ExecContext(t.Context(), "RESET plan_cache_mode; DEALLOCATE probe")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plans
+}
