@@ -47,7 +47,8 @@ type Queue struct {
 	// acknowledged: the running, those waiting for a slot, and those whose
 	// outcome is about to be recorded. Default 2 × Concurrency + 16. Raise it
 	// for jobs of a few milliseconds; lower it, towards Concurrency, for jobs
-	// of minutes, so that they wait where another instance can take them.
+	// of minutes, so that they wait where another instance can take them. With
+	// less than Concurrency, not all slots can be used. 1 to 65,535.
 	Prefetch int
 }
 
@@ -130,7 +131,7 @@ func (c Config) withDefaults() Config {
 	c.Queues = make([]Queue, len(queues))
 	for i, q := range queues {
 		q.Concurrency = cmp.Or(q.Concurrency, c.Concurrency)
-		q.Prefetch = cmp.Or(q.Prefetch, 2*q.Concurrency+16)
+		q.Prefetch = cmp.Or(q.Prefetch, min(2*q.Concurrency+16, maxPrefetch))
 		c.Queues[i] = q
 	}
 	return c
@@ -142,9 +143,9 @@ const maxPrefetch = 65535
 func (c Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("worker: Config."+format, args...)) }
-	between := func(field string, n, low, high int) {
-		if n < low || n > high {
-			bad("%s is %d: want %d to %d", field, n, low, high)
+	upTo := func(field string, n, most int) {
+		if n < 1 || n > most {
+			bad("%s is %d: want 1 to %d", field, n, most)
 		}
 	}
 	positive := func(field string, d time.Duration) {
@@ -160,14 +161,14 @@ func (c Config) validate() error {
 			bad("%s.Name %q is listed twice", field, q.Name)
 		}
 		seen[q.Name] = true
-		between(field+".Concurrency", q.Concurrency, 1, 100_000)
-		between(field+".Prefetch", q.Prefetch, 1, maxPrefetch)
+		upTo(field+".Concurrency", q.Concurrency, 100_000)
+		upTo(field+".Prefetch", q.Prefetch, maxPrefetch)
 	}
-	between("Concurrency", c.Concurrency, 1, 100_000)
-	between("MaxAttempts", c.MaxAttempts, 1, 1000)
-	between("FailActionAttempts", c.FailActionAttempts, 1, 100)
-	between("MaxReturns", c.MaxReturns, 1, 19)
-	between("FlushSize", c.FlushSize, 1, 5000)
+	upTo("Concurrency", c.Concurrency, 100_000)
+	upTo("MaxAttempts", c.MaxAttempts, 1000)
+	upTo("FailActionAttempts", c.FailActionAttempts, 100)
+	upTo("MaxReturns", c.MaxReturns, 19)
+	upTo("FlushSize", c.FlushSize, 5000)
 	positive("JobTimeout", c.JobTimeout)
 	positive("Grace", c.Grace)
 	positive("UnknownKindDelay", c.UnknownKindDelay)

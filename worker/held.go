@@ -14,9 +14,11 @@ type inHand struct {
 	set *held
 
 	// All below is guarded by set.mu.
-	receipts []ackbox.Receipt // its own, and those of copies joined to it
-	started  time.Time        // when its handler was called; zero before
-	overdue  time.Time        // when its handler should have returned
+	taken    time.Time
+	copies   []ackbox.Receipt // its own, and those of copies joined to it
+	newer    []ackbox.Receipt // of joined copies that were sent after it
+	vouched  bool             // the ledger has heard of it
+	overdue  time.Time        // when its handler should have returned; zero while none runs
 	reported bool             // as overdue
 	settled  bool
 }
@@ -29,13 +31,14 @@ type try struct {
 
 // held is the set of deliveries in hand. Safe for concurrent use.
 type held struct {
-	mu   sync.Mutex
-	all  map[*inHand]struct{}
-	jobs map[try]*inHand // those with a row
+	mu       sync.Mutex
+	all      map[*inHand]struct{}
+	jobs     map[try]*inHand     // those with a row
+	returned map[string]struct{} // ids of jobs given back that the ledger has not heard of since
 }
 
 func newHeld() *held {
-	return &held{all: make(map[*inHand]struct{}), jobs: make(map[try]*inHand)}
+	return &held{all: make(map[*inHand]struct{}), jobs: make(map[try]*inHand), returned: make(map[string]struct{})}
 }
 
 // take adds d. If another copy of the same try is in hand already, d is joined
@@ -46,10 +49,14 @@ func (s *held) take(d ackbox.Delivery) *inHand {
 	defer s.mu.Unlock()
 	key := try{d.ID, d.Attempt}
 	if first, ok := s.jobs[key]; ok && d.Ledger {
-		first.receipts = append(first.receipts, d.Receipt)
+		if d.Resend > first.Resend {
+			first.newer = append(first.newer, d.Receipt)
+		} else {
+			first.copies = append(first.copies, d.Receipt)
+		}
 		return nil
 	}
-	h := &inHand{Delivery: d, set: s, receipts: []ackbox.Receipt{d.Receipt}}
+	h := &inHand{Delivery: d, set: s, taken: time.Now(), copies: []ackbox.Receipt{d.Receipt}}
 	s.all[h] = struct{}{}
 	if d.Ledger {
 		s.jobs[key] = h
@@ -57,51 +64,107 @@ func (s *held) take(d ackbox.Delivery) *inHand {
 	return h
 }
 
-// start notes that the handler is being called.
-func (h *inHand) start(overdue time.Time) {
+// begin notes that a handler is being called, and until when it has to return.
+func (h *inHand) begin(overdue time.Time) {
 	h.set.mu.Lock()
 	defer h.set.mu.Unlock()
-	h.started, h.overdue = time.Now(), overdue
+	h.overdue, h.reported = overdue, false
 }
 
-// ack acknowledges the delivery and every copy joined to it.
-func (h *inHand) ack() { h.settle(ackbox.Receipt.Ack) }
+// end notes that the handler has returned.
+func (h *inHand) end() {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	h.overdue = time.Time{}
+}
 
-// requeue gives the delivery, and every copy joined to it, back to the broker.
-func (h *inHand) requeue() { h.settle(ackbox.Receipt.Requeue) }
+// running reports whether a handler is being called.
+func (h *inHand) running() bool {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	return !h.overdue.IsZero()
+}
 
-// settle answers the broker. An error means that the channel is gone: then the
-// broker hands the message out again by itself, and the ledger knows the rest.
-func (h *inHand) settle(answer func(ackbox.Receipt) error) {
-	for _, receipt := range h.set.drop(h) {
-		_ = answer(receipt)
+// gone reports whether the delivery was settled already, as those are that Run
+// has given up waiting for.
+func (h *inHand) gone() bool {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	return h.settled
+}
+
+// ack acknowledges the delivery and the copies joined to it. Copies that were
+// sent after it go back to the queue instead: what was recorded may be the very
+// reason why they were sent, so when they come again the ledger is asked.
+func (h *inHand) ack() {
+	copies, newer := h.set.drop(h, false)
+	for _, receipt := range copies {
+		settle(receipt.Ack)
+	}
+	for _, receipt := range newer {
+		settle(receipt.Requeue)
 	}
 }
 
+// requeue gives the delivery, and every copy joined to it, back to the broker.
+func (h *inHand) requeue() {
+	copies, newer := h.set.drop(h, true)
+	for _, receipt := range append(copies, newer...) {
+		settle(receipt.Requeue)
+	}
+}
+
+// settle answers the broker. An error means that the channel is gone: then the
+// broker hands the message out again by itself, and the ledger knows the rest.
+func settle(answer func() error) { _ = answer() }
+
 // drop takes h out of the set and returns its receipts; none the second time.
-func (s *held) drop(h *inHand) []ackbox.Receipt {
+func (s *held) drop(h *inHand, returned bool) (copies, newer []ackbox.Receipt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h.settled {
-		return nil
+		return nil, nil
 	}
 	h.settled = true
 	delete(s.all, h)
 	if key := (try{h.ID, h.Attempt}); s.jobs[key] == h {
 		delete(s.jobs, key)
+		if returned {
+			s.returned[h.ID] = struct{}{}
+		}
 	}
-	return h.receipts
+	return h.copies, h.newer
 }
 
-// ids returns the ids of all jobs with a row.
-func (s *held) ids() []string {
+// toVouch returns the jobs that the ledger has to hear of: all of them, or
+// those that it has not heard of from this worker and that were handed out
+// before or have been in hand for a while; and the ids of what was given back.
+func (s *held) toVouch(all bool) (jobs []*inHand, returned []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ids := make([]string, 0, len(s.jobs))
-	for key := range s.jobs {
-		ids = append(ids, key.id)
+	now := time.Now()
+	for _, h := range s.jobs {
+		if all || !h.vouched && (again(h.Delivery) || now.Sub(h.taken) >= lookInterval) {
+			jobs = append(jobs, h)
+		}
 	}
-	return ids
+	for id := range s.returned {
+		returned = append(returned, id)
+	}
+	clear(s.returned)
+	return jobs, returned
+}
+
+// again reports whether d was in somebody's hands before.
+func again(d ackbox.Delivery) bool { return d.Redelivered || d.Returns > 0 }
+
+// heard notes that the ledger has heard of jobs.
+func (s *held) heard(jobs []*inHand) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range jobs {
+		h.vouched = true
+	}
 }
 
 // snapshot returns everything in hand.
@@ -115,14 +178,15 @@ func (s *held) snapshot() []*inHand {
 	return list
 }
 
-// late returns the handlers that are overdue at now and were not returned
+// late returns the deliveries whose handlers are overdue and were not returned
 // before.
-func (s *held) late(now time.Time) []*inHand {
+func (s *held) late() []*inHand {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var fresh []*inHand
+	now := time.Now()
 	for h := range s.all {
-		if !h.started.IsZero() && now.After(h.overdue) && !h.reported {
+		if h.isOverdue(now) && !h.reported {
 			h.reported = true
 			fresh = append(fresh, h)
 		}
@@ -130,21 +194,19 @@ func (s *held) late(now time.Time) []*inHand {
 	return fresh
 }
 
-// numbers returns how many handlers are overdue at now, and how much is in hand.
-func (s *held) numbers(now time.Time) (overdue, inHand int) {
+// numbers returns how many handlers are overdue, and how much is in hand.
+func (s *held) numbers() (overdue, inHand int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	for h := range s.all {
-		if !h.started.IsZero() && now.After(h.overdue) {
+		if h.isOverdue(now) {
 			overdue++
 		}
 	}
 	return overdue, len(s.all)
 }
 
-// running reports whether the handler is being called.
-func (h *inHand) running() bool {
-	h.set.mu.Lock()
-	defer h.set.mu.Unlock()
-	return !h.started.IsZero() && !h.settled
+func (h *inHand) isOverdue(now time.Time) bool {
+	return !h.overdue.IsZero() && now.After(h.overdue)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,10 +16,13 @@ import (
 // run is what lives as long as one call of [Worker.Run].
 type run struct {
 	*Worker
-	outcomes *outcomes
+	recorder *recorder
 	slots    *semaphore.Weighted // of the process
 	kick     chan struct{}       // asks for vouching now
-	told     sync.Map            // kinds whose lack of a handler is logged
+	mute     bool                // the last vouching failed; watch's own
+	unknown  kinds               // those whose lack of a handler is logged
+	// stop ends the intake of all queues.
+	stop context.CancelCauseFunc
 }
 
 // consume keeps a subscription to q until intake ends, and returns when every
@@ -28,8 +30,9 @@ type run struct {
 // grace period is over.
 func (r *run) consume(intake, work context.Context, q Queue) error {
 	// Everything the broker hands out is taken in at once, so that the worker
-	// can vouch for it; prefetch bounds how much that is.
-	waiting := make(chan *inHand, q.Prefetch)
+	// can vouch for it; prefetch bounds how much that is, and feed may have
+	// one of an earlier subscription.
+	waiting := make(chan *inHand, q.Prefetch+1)
 	var jobs errgroup.Group
 	jobs.SetLimit(q.Concurrency + 1) // and the one that feeds the others
 	jobs.Go(func() error {
@@ -41,8 +44,9 @@ func (r *run) consume(intake, work context.Context, q Queue) error {
 	return errors.Join(err, jobs.Wait())
 }
 
-// subscribe consumes, again and again, until ctx ends.
-func (r *run) subscribe(ctx context.Context, q Queue, waiting chan<- *inHand) error {
+// subscribe consumes, again and again, until ctx ends or the broker is closed,
+// which ends the intake of all queues.
+func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand) error {
 	pause := minPause
 	for {
 		began := time.Now()
@@ -51,12 +55,17 @@ func (r *run) subscribe(ctx context.Context, q Queue, waiting chan<- *inHand) er
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, ackbox.ErrClosed):
-			return fmt.Errorf("worker: consume queue %s: %w", q.Name, err)
+			err = fmt.Errorf("worker: consume queue %s: %w", q.Name, err)
+			r.stop(err)
+			return err
 		}
+		// The broker hands these out again, here or elsewhere: run from here
+		// they would be second copies, and in the way of what comes next.
+		giveBack(waiting)
 		if time.Since(began) > maxPause {
 			pause = minPause
 		}
-		r.cfg.Logger.Warn("worker: the subscription ended; subscribing again", "queue", q.Name, "error", err, "in", pause)
+		r.cfg.Logger.WarnContext(ctx, "worker: the subscription ended; subscribing again", "queue", q.Name, "error", err, "in", pause)
 		if !sleep(ctx, jitter(pause)) {
 			return nil
 		}
@@ -64,14 +73,25 @@ func (r *run) subscribe(ctx context.Context, q Queue, waiting chan<- *inHand) er
 	}
 }
 
-// takeIn registers a delivery and queues it for a slot. It never waits long:
+func giveBack(waiting <-chan *inHand) {
+	for {
+		select {
+		case h := <-waiting:
+			h.requeue()
+		default:
+			return
+		}
+	}
+}
+
+// takeIn registers a delivery and queues it for a slot. It does not wait:
 // waiting has room for all that the broker may hand out.
 func (r *run) takeIn(ctx context.Context, d ackbox.Delivery, waiting chan<- *inHand) {
 	h := r.held.take(d)
 	if h == nil {
 		return // joined to the copy in hand
 	}
-	if !d.First() {
+	if again(d) {
 		r.vouchNow() // it may have been without a holder for long
 	}
 	select {
@@ -84,6 +104,7 @@ func (r *run) takeIn(ctx context.Context, d ackbox.Delivery, waiting chan<- *inH
 // feed starts each waiting delivery as soon as there is a slot in its queue
 // and in the process, and gives back those that find none before intake ends.
 func (r *run) feed(intake, work context.Context, q Queue, waiting <-chan *inHand, jobs *errgroup.Group) {
+	// Waiting for a slot must end with intake, which a Group's limit cannot.
 	queueSlots := semaphore.NewWeighted(int64(q.Concurrency))
 	for h := range waiting {
 		if queueSlots.Acquire(intake, 1) != nil {
@@ -109,6 +130,10 @@ const (
 	minPause = 100 * time.Millisecond
 	maxPause = 5 * time.Second
 )
+
+// ledgerTimeout bounds each call of the ledger, should it have no bound of its
+// own.
+const ledgerTimeout = 30 * time.Second
 
 // sleep waits for d and reports false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {

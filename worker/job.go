@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -15,8 +15,30 @@ import (
 // overdueAfter is how long after its timeout a handler counts as ignoring it.
 const overdueAfter = 5 * time.Second
 
-// handle runs one delivery and settles it.
+// handle runs one delivery and sees to its outcome, whatever the application's
+// code does.
 func (r *run) handle(intake, work context.Context, h *inHand) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// Handlers' panics are errors by now. This is one of a backoff policy
+		// or of an error's own methods, or runtime.Goexit, which nothing stops.
+		if p := recover(); p != nil {
+			r.broken(work, h, &handler.PanicError{Value: p, Stack: debug.Stack()})
+			return
+		}
+		r.broken(work, h, errGoexit)
+	}()
+	r.attend(intake, work, h)
+	returned = true
+}
+
+var errGoexit = errors.New("the handler ended its goroutine (runtime.Goexit)")
+
+// attend decides what to do with a delivery, and does it.
+func (r *run) attend(intake, work context.Context, h *inHand) {
 	if intake.Err() != nil {
 		h.requeue()
 		return
@@ -41,13 +63,15 @@ func (r *run) handle(intake, work context.Context, h *inHand) {
 		r.failed(work, h, entry, fmt.Errorf("came back from the broker %d times without an outcome: its workers may be dying of it", h.Returns))
 		return
 	}
-	err := r.call(work, h, entry)
+	err := r.call(work, h, entry.Timeout, nil, entry.Handler.Consume)
 	switch {
+	case h.gone():
+		// Run has given up waiting for it: another worker has the job.
 	case err == nil:
 		r.done(h)
 	case errors.Is(err, ackbox.ErrSuperseded):
 		r.skip(h)
-	case context.Cause(work) != nil:
+	case work.Err() != nil:
 		// Cancelled by us, not failed: no try is charged.
 		h.requeue()
 	default:
@@ -59,24 +83,33 @@ func (r *run) handle(intake, work context.Context, h *inHand) {
 // or intake ends.
 func (r *run) ask(intake context.Context, job ackbox.Job) (bool, error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		current, err := r.ledger.Current(intake, job)
+		current, err := r.askOnce(intake, job)
 		if err == nil || intake.Err() != nil {
 			return current, err
 		}
-		r.cfg.Logger.Warn("worker: the ledger cannot be asked; a job waits for it", "kind", job.Kind, "id", job.ID, "error", err)
+		r.cfg.Logger.WarnContext(intake, "worker: the ledger cannot be asked; a job waits for it", "kind", job.Kind, "id", job.ID, "error", err)
 		if !sleep(intake, jitter(pause)) {
 			return false, intake.Err()
 		}
 	}
 }
 
-// call calls Consume under the job's timeout.
-func (r *run) call(work context.Context, h *inHand, entry handler.Entry) error {
-	h.start(time.Now().Add(entry.Timeout + overdueAfter))
-	ctx := ackbox.WithRun(work, ackbox.Run{Job: h.Job})
-	err := handler.Timeout(entry.Timeout)(entry.Handler.Consume)(ctx, h.Job)
-	if errors.Is(err, context.DeadlineExceeded) && context.Cause(work) == nil {
-		return fmt.Errorf("not done within %v: %w", entry.Timeout, err)
+func (r *run) askOnce(ctx context.Context, job ackbox.Job) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	return r.ledger.Current(ctx, job)
+}
+
+// call calls a method of a handler under the job's timeout.
+func (r *run) call(work context.Context, h *inHand, timeout time.Duration, cause error, method handler.ConsumeFunc) error {
+	h.begin(time.Now().Add(timeout + overdueAfter))
+	defer h.end()
+	ctx := ackbox.WithRun(work, ackbox.Run{Job: h.Job, Cause: cause})
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := method(ctx, h.Job)
+	if work.Err() == nil && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("not done within %v: %w", timeout, err)
 	}
 	return err
 }
@@ -87,40 +120,63 @@ func (r *run) failed(work context.Context, h *inHand, entry handler.Entry, err e
 	var undecodable *handler.DecodeError
 	switch {
 	case course == retry.Later:
+		r.count.snoozed.Add(1)
 		r.again(work, h, wait, false, "")
 		return
-	case course == retry.GiveUp, errors.As(err, &undecodable), h.Attempt >= r.maxAttempts(h.Job):
+	case course == retry.GiveUp, errors.As(err, &undecodable), r.lastTry(h):
 		r.giveUp(work, h, entry, err)
 		return
 	case course == retry.ByPolicy:
 		wait = entry.Backoff.Next(h.Attempt)
 	}
+	r.count.retried.Add(1)
 	r.again(work, h, wait, true, describe(err))
 }
 
-func (r *run) maxAttempts(job ackbox.Job) int {
-	if job.MaxAttempts > 0 {
-		return job.MaxAttempts
+// lastTry reports whether h's tries are used up.
+func (r *run) lastTry(h *inHand) bool {
+	allowed := h.MaxAttempts
+	if allowed <= 0 {
+		allowed = r.cfg.MaxAttempts
 	}
-	return r.cfg.MaxAttempts
+	return h.Attempt >= allowed
+}
+
+// broken charges a try that ended in a way from which nothing can be learnt.
+// Nothing of the application is called again for it, not even FailAction.
+func (r *run) broken(work context.Context, h *inHand, err error) {
+	switch {
+	case h.gone():
+	case r.lastTry(h):
+		r.dead(work, h, describe(err)+"\nFailAction was not called", err)
+	default:
+		r.count.retried.Add(1)
+		r.again(work, h, retry.Default.Next(h.Attempt), true, describe(err))
+	}
 }
 
 // giveUp calls FailAction, at most FailActionAttempts times, and records the
 // job as dead, whatever FailAction did.
 func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause error) {
-	text := describe(cause)
-	ctx := ackbox.WithRun(work, ackbox.Run{Job: h.Job, Cause: cause})
+	reason := describe(cause)
+	summary := cause
 	for n := 1; ; n++ {
-		err := r.callFailAction(ctx, h, entry, cause)
+		err := r.call(work, h, entry.Timeout, cause, func(ctx context.Context, job ackbox.Job) error {
+			return entry.Handler.FailAction(ctx, job, cause)
+		})
+		if h.gone() {
+			return
+		}
 		if err == nil || errors.Is(err, ackbox.ErrSuperseded) {
 			break
 		}
-		if context.Cause(work) != nil {
+		if work.Err() != nil {
 			h.requeue() // another worker will call FailAction again
 			return
 		}
 		if n == r.cfg.FailActionAttempts {
-			text += fmt.Sprintf("; then FailAction failed %d times: %s", n, describe(err))
+			reason += fmt.Sprintf("\nFailAction failed %d times: %s", n, describe(err))
+			summary = fmt.Errorf("%w; FailAction failed %d times: %w", cause, n, err)
 			break
 		}
 		if !sleep(work, jitter(minPause<<min(n, 5))) {
@@ -128,82 +184,16 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 			return
 		}
 	}
-	r.cfg.Logger.Error("worker: a job is dead", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "attempt", h.Attempt, "error", firstLine(text))
-	r.dead(work, h, text)
-}
-
-func (r *run) callFailAction(ctx context.Context, h *inHand, entry handler.Entry, cause error) error {
-	h.start(time.Now().Add(entry.Timeout + overdueAfter))
-	ctx, cancel := context.WithTimeout(ctx, entry.Timeout)
-	defer cancel()
-	return entry.Handler.FailAction(ctx, h.Job, cause)
-}
-
-// unknownKind puts off a delivery that only another version of the application
-// can handle.
-func (r *run) unknownKind(work context.Context, h *inHand) {
-	r.count.unknownKind.Add(1)
-	if _, told := r.told.LoadOrStore(h.Kind, true); !told {
-		r.cfg.Logger.Warn("worker: no handler is registered for this kind; its jobs wait for a worker that has one",
-			"kind", h.Kind, "id", h.ID, "queue", h.Queue, "known", len(r.entries))
-	}
-	if h.Kind == "" {
-		r.dead(work, h, "the message names no kind (AMQP property type), so no handler can be found for it")
-		return
-	}
-	r.again(work, h, r.cfg.UnknownKindDelay, false, fmt.Sprintf("no handler for kind %q in the worker that got it: waiting for one that knows it", h.Kind))
+	r.dead(work, h, reason, summary)
 }
 
 // describe is how an error stands in a row: with its stack, if it is a panic.
+// It survives errors whose own methods panic.
 func describe(err error) string {
+	text := fmt.Sprintf("%v", err)
 	var p *handler.PanicError
 	if errors.As(err, &p) {
-		return err.Error() + "\n" + string(p.Stack)
+		text += "\n" + string(p.Stack)
 	}
-	return err.Error()
-}
-
-func firstLine(s string) string {
-	for i := range len(s) {
-		if s[i] == '\n' {
-			return s[:i]
-		}
-	}
-	return s
-}
-
-// watch vouches for what is in hand and reports handlers that ignore their
-// timeout, until ctx ends.
-func (r *run) watch(ctx context.Context) {
-	vouch := time.NewTicker(r.cfg.VouchInterval)
-	defer vouch.Stop()
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			for _, h := range r.held.late(time.Now()) {
-				r.cfg.Logger.LogAttrs(ctx, slog.LevelError, "worker: a handler ignores its timeout and keeps its slot",
-					slog.String("kind", h.Kind), slog.String("id", h.ID), slog.Int("attempt", h.Attempt), slog.Duration("timeout", r.entries[h.Kind].Timeout))
-			}
-			continue
-		case <-vouch.C:
-		case <-r.kick:
-		}
-		if ids := r.held.ids(); len(ids) > 0 {
-			if err := r.ledger.Vouch(ctx, ids); err != nil && ctx.Err() == nil {
-				r.cfg.Logger.Warn("worker: cannot vouch for the jobs in hand", "jobs", len(ids), "error", err)
-			}
-		}
-	}
-}
-
-// vouchNow asks watch to vouch without waiting for its interval.
-func (r *run) vouchNow() {
-	select {
-	case r.kick <- struct{}{}:
-	default:
-	}
+	return text
 }

@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -15,42 +17,47 @@ func (r *run) done(h *inHand) {
 		h.ack()
 		return
 	}
-	r.outcomes.add(h, ackbox.Transition{To: ackbox.Done})
+	r.recorder.add(h, ackbox.Transition{To: ackbox.Done})
 }
 
 // again has the job run again after wait: charged as its next try, or as
 // another copy of the same.
 func (r *run) again(work context.Context, h *inHand, wait time.Duration, charge bool, reason string) {
-	if charge {
-		r.count.retried.Add(1)
-	} else {
-		r.count.snoozed.Add(1)
-	}
+	wait = max(0, wait)
 	if h.Ledger {
-		r.outcomes.add(h, ackbox.Transition{To: ackbox.Pending, After: wait, Charge: charge, Error: reason})
+		r.recorder.add(h, ackbox.Transition{To: ackbox.Pending, After: wait, Charge: charge, Error: reason})
 		return
 	}
 	// Without a row the message waits in the broker: its copy is confirmed
 	// before the original is acknowledged.
-	copied := h.Delivery
+	next := h.Delivery
 	if charge {
-		copied.Attempt++
+		next.Attempt = max(next.Attempt, 1) + 1
 	}
 	r.replace(work, h, "park a message for its next try", func(ctx context.Context) error {
-		return r.broker.Retry(ctx, copied, wait)
+		return r.broker.Retry(ctx, next, wait)
 	})
 }
 
-// dead records that the job was given up.
-func (r *run) dead(work context.Context, h *inHand, reason string) {
+// dead records that the job was given up, with all that is known (reason), and
+// says so in the log (summary).
+func (r *run) dead(work context.Context, h *inHand, reason string, summary error) {
 	r.count.dead.Add(1)
+	line := oneLine(summary)
+	r.cfg.Logger.ErrorContext(work, "worker: a job is dead", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "attempt", h.Attempt, "error", line)
 	if h.Ledger {
-		r.outcomes.add(h, ackbox.Transition{To: ackbox.Dead, Error: reason})
+		r.recorder.add(h, ackbox.Transition{To: ackbox.Dead, Error: reason})
 		return
 	}
 	r.replace(work, h, "bury a message", func(ctx context.Context) error {
-		return r.broker.Bury(ctx, h.Delivery, firstLine(reason))
+		return r.broker.Bury(ctx, h.Delivery, line)
 	})
+}
+
+// oneLine is an error's text without line breaks. It survives errors whose own
+// methods panic.
+func oneLine(err error) string {
+	return strings.ReplaceAll(fmt.Sprintf("%v", err), "\n", "; ")
 }
 
 // skip drops a delivery that the ledger does not want run.
@@ -58,6 +65,9 @@ func (r *run) skip(h *inHand) {
 	r.count.skipped.Add(1)
 	h.ack()
 }
+
+// replaceTimeout bounds the wait for the confirm of a copy.
+const replaceTimeout = 30 * time.Second
 
 // replace acknowledges a message without a row once its copy is confirmed. If
 // that cannot be had in time the message goes back to its queue.
@@ -71,12 +81,9 @@ func (r *run) replace(work context.Context, h *inHand, what string, publish func
 			return
 		}
 		if errors.Is(err, ackbox.ErrClosed) || !sleep(ctx, jitter(pause)) {
-			r.cfg.Logger.Warn("worker: cannot "+what+"; it goes back to its queue", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
+			r.cfg.Logger.WarnContext(work, "worker: cannot "+what+"; it goes back to its queue", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
 			h.requeue()
 			return
 		}
 	}
 }
-
-// replaceTimeout bounds the wait for the confirm of a copy.
-const replaceTimeout = 30 * time.Second

@@ -3,139 +3,231 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ackbox/ackbox"
 )
 
-// outcomes records the outcomes of many jobs together, then acknowledges them.
-type outcomes struct {
+// recorder records the outcomes of many jobs together, then acknowledges them.
+//
+// Three things can keep an outcome from being recorded, and none of them may
+// keep back another's: its row is locked by a dispatcher (it is asked again in
+// a few milliseconds), it cannot be recorded at all (it is asked again by
+// itself, at growing intervals), or the ledger is down (everything waits).
+type recorder struct {
 	*Worker
-	in     chan outcome
+	in     chan *outcome
 	closed chan struct{} // when nobody records any more
+
+	// All below belongs to the goroutine of run.
+	open   []*outcome    // those to be asked again
+	resume time.Time     // nothing is asked before: the ledger is down
+	outage time.Duration // the pause that leads to resume; 0 while it is up
 }
 
 type outcome struct {
 	h          *inHand
 	transition ackbox.Transition
+	due        time.Time     // when it is to be asked; zero for at once
+	pause      time.Duration // the last pause before it was asked again
+	alone      bool          // it failed by itself: nothing is asked together with it
 }
 
-func newOutcomes(w *Worker) *outcomes {
+func newRecorder(w *Worker) *recorder {
 	// Room for one flush while another is on its way; prefetch bounds how many
 	// outcomes can ever wait.
-	return &outcomes{Worker: w, in: make(chan outcome, w.cfg.FlushSize), closed: make(chan struct{})}
+	return &recorder{Worker: w, in: make(chan *outcome, w.cfg.FlushSize), closed: make(chan struct{})}
 }
 
 // add queues the outcome of h. The handler's slot is free as soon as it
 // returns; h is acknowledged when the outcome is durable.
-func (o *outcomes) add(h *inHand, t ackbox.Transition) {
+func (r *recorder) add(h *inHand, t ackbox.Transition) {
 	t.ID, t.Attempt = h.ID, h.Attempt
 	select {
-	case o.in <- outcome{h, t}:
-	case <-o.closed:
+	case r.in <- &outcome{h: h, transition: t}:
+	case <-r.closed:
 		h.requeue()
 	}
 }
 
-// run flushes until ctx ends.
-func (o *outcomes) run(ctx context.Context) {
-	defer close(o.closed)
-	var pending []outcome
+// run records until ctx ends. What is not recorded then is for the caller to
+// give back.
+func (r *recorder) run(ctx context.Context) {
+	defer close(r.closed)
 	for {
-		pending = o.collect(ctx, pending)
+		batch, ok := r.collect(ctx)
+		if !ok {
+			return
+		}
+		r.flush(ctx, batch)
+	}
+}
+
+// collect waits until there is something to ask: fresh outcomes, for which it
+// lingers FlushInterval but takes no more than FlushSize, or an open one that
+// is due. It reports false when ctx has ended.
+func (r *recorder) collect(ctx context.Context) ([]*outcome, bool) {
+	wake := time.NewTimer(r.untilDue())
+	defer wake.Stop()
+	var fresh []*outcome
+	for len(fresh) < r.cfg.FlushSize {
+		select {
+		case <-ctx.Done():
+			return nil, false
+		case next := <-r.in:
+			fresh = append(fresh, next)
+			if len(fresh) == 1 {
+				wake.Reset(min(r.untilDue(), r.cfg.FlushInterval))
+			}
+			continue
+		case <-wake.C:
+		}
+		break
+	}
+	if down := time.Until(r.resume); down > 0 && !sleep(ctx, down) {
+		return nil, false
+	}
+	now := time.Now()
+	due := func(o *outcome) bool { return !o.due.After(now) }
+	for _, o := range r.open {
+		if due(o) {
+			fresh = append(fresh, o)
+		}
+	}
+	r.open = slices.DeleteFunc(r.open, due)
+	return fresh, true
+}
+
+// untilDue is how long the first of the open outcomes has to wait yet.
+func (r *recorder) untilDue() time.Duration {
+	wait := time.Hour
+	for _, o := range r.open {
+		wait = min(wait, time.Until(o.due))
+	}
+	return max(0, wait)
+}
+
+// flush asks the ledger for batch. What stays open is kept for later.
+func (r *recorder) flush(ctx context.Context, batch []*outcome) {
+	var together []*outcome
+	for _, o := range batch {
+		if o.alone {
+			r.askAlone(ctx, o)
+		} else {
+			together = append(together, o)
+		}
+	}
+	for group := range slices.Chunk(together, r.cfg.FlushSize) {
+		if r.down() {
+			r.open = append(r.open, group...) // they are due when it is up again
+			continue
+		}
+		r.askTogether(ctx, group)
+	}
+}
+
+// down reports whether the ledger has just failed as a whole.
+func (r *recorder) down() bool { return time.Now().Before(r.resume) }
+
+// askTogether asks for a group and, if that fails, for each of it: it may be
+// one of them that cannot be recorded. If the first few of these fail as well
+// it is the ledger, and the group waits for it.
+func (r *recorder) askTogether(ctx context.Context, group []*outcome) {
+	err := r.ask(ctx, group)
+	if err == nil {
+		r.up()
+		return
+	}
+	const probes = 3
+	var failed []*outcome
+	for i, o := range group {
 		if ctx.Err() != nil {
 			return
 		}
-		pending = o.flush(ctx, pending)
+		if len(group) > 1 {
+			err = r.ask(ctx, group[i:i+1])
+		}
+		if err != nil {
+			failed = append(failed, o)
+		}
+		if last := i == len(group)-1; len(failed) == i+1 && (last || i+1 == probes) {
+			// Others probe next time, lest three bad ones keep back the rest.
+			r.open = append(append(r.open, group[i+1:]...), failed...)
+			r.wentDown(ctx, len(group), err)
+			return
+		}
+	}
+	r.up()
+	for _, o := range failed {
+		r.putAside(ctx, o, err)
 	}
 }
 
-// collect waits for an outcome, and then FlushInterval for more, but not for
-// more than FlushSize in all.
-func (o *outcomes) collect(ctx context.Context, pending []outcome) []outcome {
-	if len(pending) == 0 {
-		select {
-		case <-ctx.Done():
-			return nil
-		case first := <-o.in:
-			pending = append(pending, first)
-		}
+// askAlone asks for an outcome that failed while others did not.
+func (r *recorder) askAlone(ctx context.Context, o *outcome) {
+	if err := r.ask(ctx, []*outcome{o}); err != nil {
+		r.putAside(ctx, o, err)
 	}
-	linger := time.NewTimer(o.cfg.FlushInterval)
-	defer linger.Stop()
-	for len(pending) < o.cfg.FlushSize {
-		select {
-		case <-ctx.Done():
-			return pending
-		case next := <-o.in:
-			pending = append(pending, next)
-		case <-linger.C:
-			return pending
-		}
-	}
-	return pending
 }
 
-// flush records pending, acknowledges what is durable, and returns what is to
-// be asked again: rows that a dispatcher still has locked, and everything if
-// the ledger did not answer. Asking again is safe: what is recorded already
+// putAside keeps an outcome that cannot be recorded, for later and by itself.
+func (r *recorder) putAside(ctx context.Context, o *outcome, err error) {
+	o.alone = true
+	o.wait(minPause, maxPause)
+	r.open = append(r.open, o)
+	if ctx.Err() == nil {
+		r.cfg.Logger.ErrorContext(ctx, "worker: an outcome cannot be recorded; trying again",
+			"kind", o.h.Kind, "id", o.h.ID, "queue", o.h.Queue, "state", o.transition.To, "in", o.pause, "error", err)
+	}
+}
+
+func (r *recorder) wentDown(ctx context.Context, jobs int, err error) {
+	r.outage = min(max(minPause, 2*r.outage), maxPause)
+	r.resume = time.Now().Add(jitter(r.outage))
+	if ctx.Err() == nil {
+		r.cfg.Logger.ErrorContext(ctx, "worker: outcomes cannot be recorded; trying again", "jobs", jobs, "in", r.outage, "error", err)
+	}
+}
+
+func (r *recorder) up() { r.resume, r.outage = time.Time{}, 0 }
+
+// wait sets when o is asked again: after a pause that doubles from low to high.
+func (o *outcome) wait(low, high time.Duration) {
+	o.pause = min(max(low, 2*o.pause), high)
+	o.due = time.Now().Add(o.pause)
+}
+
+// Pauses before the ledger is asked again for a row that a dispatcher holds.
+const (
+	minBusy = 2 * time.Millisecond
+	maxBusy = 100 * time.Millisecond
+)
+
+// ask asks the ledger once. It acknowledges what is durable and keeps what is
+// busy. Asking again after an error is safe: what was recorded all the same
 // comes back stale.
-func (o *outcomes) flush(ctx context.Context, pending []outcome) []outcome {
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		left, err := o.record(ctx, pending)
-		if err == nil || ctx.Err() != nil {
-			return left
-		}
-		o.cfg.Logger.Error("worker: outcomes cannot be recorded; trying again", "jobs", len(pending), "error", err)
-		if !sleep(ctx, jitter(pause)) {
-			return pending
-		}
-		if len(pending) > 1 && pause > minPause {
-			// It may be one of them that cannot be recorded: the others must
-			// not wait for it.
-			pending = o.recordSingly(ctx, pending)
-			if len(pending) == 0 {
-				return nil
-			}
-		}
+func (r *recorder) ask(ctx context.Context, group []*outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	transitions := make([]ackbox.Transition, len(group))
+	for i, o := range group {
+		transitions[i] = o.transition
 	}
-}
-
-// record asks the ledger once and returns the outcomes that are still open.
-func (o *outcomes) record(ctx context.Context, pending []outcome) ([]outcome, error) {
-	transitions := make([]ackbox.Transition, len(pending))
-	for i, p := range pending {
-		transitions[i] = p.transition
-	}
-	verdicts, err := o.ledger.Finish(ctx, transitions)
+	verdicts, err := r.ledger.Finish(ctx, transitions)
 	if err != nil {
-		return pending, err
+		return err
 	}
-	if len(verdicts) != len(pending) {
-		return pending, fmt.Errorf("the ledger returned %d verdicts for %d outcomes", len(verdicts), len(pending))
+	if len(verdicts) != len(group) {
+		return fmt.Errorf("the ledger returned %d verdicts for %d outcomes", len(verdicts), len(group))
 	}
-	var open []outcome
-	for i, p := range pending {
+	for i, o := range group {
 		if verdicts[i] == ackbox.Busy {
-			open = append(open, p)
+			o.wait(minBusy, maxBusy)
+			r.open = append(r.open, o)
 			continue
 		}
-		p.h.ack()
+		o.h.ack()
 	}
-	return open, nil
-}
-
-// recordSingly records one outcome at a time and returns those left open. It
-// stops at the third failure in a row from the start: then it is the ledger
-// that fails, and not one of the outcomes.
-func (o *outcomes) recordSingly(ctx context.Context, pending []outcome) []outcome {
-	var open []outcome
-	for i := range pending {
-		left, err := o.record(ctx, pending[i:i+1])
-		open = append(open, left...)
-		if ctx.Err() != nil || err != nil && i >= 2 && len(open) == i+1 {
-			return append(open, pending[i+1:]...)
-		}
-	}
-	return open
+	return nil
 }

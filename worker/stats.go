@@ -1,9 +1,6 @@
 package worker
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // Stats are what a [Worker] has done since it was made, and what it has in
 // hand now.
@@ -12,7 +9,7 @@ type Stats struct {
 	Done int64
 	// Retried jobs failed and will be tried again.
 	Retried int64
-	// Snoozed jobs were put off.
+	// Snoozed jobs put themselves off.
 	Snoozed int64
 	// Dead jobs were given up, after FailAction.
 	Dead int64
@@ -22,7 +19,8 @@ type Stats struct {
 	UnknownKind int64
 	// InHand deliveries are running or waiting in this process now.
 	InHand int
-	// Overdue handlers have not returned although their timeout has passed.
+	// Overdue handlers have not returned although their timeout passed more
+	// than 5 s ago.
 	// They keep their slots: an alert belongs on this number.
 	Overdue int
 }
@@ -33,7 +31,7 @@ type counters struct {
 
 // Stats returns the counts so far. Safe for concurrent use.
 func (w *Worker) Stats() Stats {
-	overdue, inHand := w.held.numbers(time.Now())
+	overdue, inHand := w.held.numbers()
 	return Stats{
 		Done:        w.count.done.Load(),
 		Retried:     w.count.retried.Load(),

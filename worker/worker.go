@@ -78,9 +78,10 @@ func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Work
 // has not started, and waits for the jobs in hand: Config.Grace as they are, up
 // to 5 s more with their contexts cancelled. What is unfinished then goes back
 // to its queue uncharged. It returns nil, or [ErrHandlersStuck] naming the jobs
-// whose handlers still run. Failures of database or broker do not end it. It
-// returns an error at once if the Worker runs already, and ends with
-// ackbox.ErrClosed if the broker's owner closed it.
+// whose handlers still run, at most Config.Grace and about 12 s after ctx ended.
+// Failures of database or broker do not end it. It returns an error at once if
+// the Worker runs already, and ends likewise, with ackbox.ErrClosed, if the
+// broker's owner closed it.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.running.CompareAndSwap(false, true) {
 		return errors.New("worker: Run was called while it runs already")
@@ -98,61 +99,70 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	r := &run{
 		Worker:   w,
-		outcomes: newOutcomes(w),
+		recorder: newRecorder(w),
 		slots:    semaphore.NewWeighted(int64(w.cfg.Concurrency)),
 		kick:     make(chan struct{}, 1),
+		stop:     stopIntake,
 	}
 	var services errgroup.Group
-	services.Go(func() error { r.outcomes.run(service); return nil })
+	services.Go(func() error { r.recorder.run(service); return nil })
 	services.Go(func() error { r.watch(service); return nil })
 
-	queues, failed := errgroup.WithContext(intake)
+	var queues errgroup.Group
 	for _, q := range w.cfg.Queues {
-		queues.Go(func() error { return r.consume(failed, work, q) })
+		queues.Go(func() error { return r.consume(intake, work, q) })
 	}
 	finished := make(chan error, 1)
-	go func() { finished <- queues.Wait() }() // ends with the queues; see wait
+	go func() { finished <- queues.Wait() }() // awaited below, unless handlers are stuck
 
-	err := r.wait(failed, finished, stopWork)
+	err := r.wait(intake, finished, stopWork, stopService)
 	stopService()
 	return errors.Join(err, services.Wait())
 }
 
 // wait returns when every queue has stopped, or cannot be stopped.
-func (r *run) wait(intake context.Context, finished <-chan error, stopWork context.CancelCauseFunc) error {
+func (r *run) wait(intake context.Context, finished <-chan error, stopWork context.CancelCauseFunc, stopService func()) error {
 	select {
 	case err := <-finished:
 		return err
 	case <-intake.Done():
 	}
-	grace := time.NewTimer(r.cfg.Grace)
-	defer grace.Stop()
-	select {
-	case err := <-finished:
+	if err, ok := within(r.cfg.Grace, finished); ok {
 		return err
-	case <-grace.C:
 	}
 	stopWork(errStopping)
-	last := time.NewTimer(afterGrace)
-	defer last.Stop()
-	select {
-	case err := <-finished:
+	if err, ok := within(afterGrace, finished); ok {
 		return err
-	case <-last.C:
 	}
 	// Give back what is left, so that other workers have it at once.
+	left := r.held.snapshot()
+	for _, h := range left {
+		h.requeue()
+	}
+	stopService() // frees those whose outcomes nobody could record
+	if err, ok := within(afterGrace, finished); ok {
+		return err
+	}
 	var stuck []string
-	for _, h := range r.held.snapshot() {
+	for _, h := range left {
 		if h.running() {
 			stuck = append(stuck, h.Kind+" "+h.ID)
 		}
-		h.requeue()
 	}
-	last.Reset(afterGrace)
+	if len(stuck) == 0 {
+		return errors.New("worker: a subscription did not end although all its messages were given back")
+	}
+	return fmt.Errorf("%w: %q", ErrHandlersStuck, stuck)
+}
+
+// within waits for what finished sends, and reports whether it came in time.
+func within(d time.Duration, finished <-chan error) (error, bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case err := <-finished:
-		return err
-	case <-last.C:
-		return fmt.Errorf("%w: %q", ErrHandlersStuck, stuck)
+		return err, true
+	case <-timer.C:
+		return nil, false
 	}
 }

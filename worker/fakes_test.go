@@ -1,0 +1,264 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/worker"
+)
+
+// diary records what happens, in order, over broker, ledger and handlers.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) note(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+func (d *diary) String() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.lines, "; ")
+}
+
+// ledger is a worker.Ledger of functions; a nil one says yes to everything.
+type ledger struct {
+	diary *diary
+
+	mu      sync.Mutex
+	finish  func([]ackbox.Transition) ([]ackbox.Verdict, error)
+	current func(ackbox.Job) (bool, error)
+}
+
+// recover makes the ledger say yes to everything again.
+func (l *ledger) recover() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.finish, l.current = nil, nil
+}
+
+// Finish implements worker.Ledger.
+func (l *ledger) Finish(_ context.Context, ts []ackbox.Transition) ([]ackbox.Verdict, error) {
+	l.mu.Lock()
+	finish := l.finish
+	l.mu.Unlock()
+	var verdicts []ackbox.Verdict
+	if finish != nil {
+		var err error
+		if verdicts, err = finish(ts); err != nil {
+			return nil, err
+		}
+	} else {
+		verdicts = slices.Repeat([]ackbox.Verdict{ackbox.Recorded}, len(ts))
+	}
+	for i, t := range ts {
+		if verdicts[i] == ackbox.Recorded {
+			l.diary.note("%s/%d %s charge=%t after=%v %q", t.ID, t.Attempt, t.To, t.Charge, t.After, t.Error)
+		}
+	}
+	return verdicts, nil
+}
+
+// Current implements worker.Ledger.
+func (l *ledger) Current(_ context.Context, job ackbox.Job) (bool, error) {
+	l.mu.Lock()
+	current := l.current
+	l.mu.Unlock()
+	if current != nil {
+		return current(job)
+	}
+	return true, nil
+}
+
+// Vouch implements worker.Ledger.
+func (l *ledger) Vouch(_ context.Context, ids []string) error {
+	slices.Sort(ids)
+	l.diary.note("vouch %v", ids)
+	return nil
+}
+
+// broker is a worker.Broker that delivers what a test gives it.
+type broker struct {
+	diary *diary
+	in    chan ackbox.Delivery
+	lost  chan error // ends the subscription
+	open  sync.WaitGroup
+	retry error
+}
+
+// Consume implements worker.Broker.
+func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(ackbox.Delivery)) error {
+	b.diary.note("consume %s", queue)
+	for {
+		select {
+		case <-ctx.Done():
+			b.open.Wait()
+			return nil
+		case err := <-b.lost:
+			return err
+		case d := <-b.in:
+			handle(d)
+		}
+	}
+}
+
+// Retry implements worker.Broker.
+func (b *broker) Retry(_ context.Context, d ackbox.Delivery, delay time.Duration) error {
+	if b.retry != nil {
+		return b.retry
+	}
+	b.diary.note("park %s/%d %v", d.ID, d.Attempt, delay)
+	return nil
+}
+
+// Bury implements worker.Broker.
+func (b *broker) Bury(_ context.Context, d ackbox.Delivery, cause string) error {
+	b.diary.note("bury %s/%d %q", d.ID, d.Attempt, cause)
+	return nil
+}
+
+// receipt notes how a delivery was settled.
+type receipt struct {
+	b    *broker
+	id   string
+	once sync.Once
+}
+
+// Ack implements ackbox.Receipt.
+func (r *receipt) Ack() error { return r.settle("ack") }
+
+// Requeue implements ackbox.Receipt.
+func (r *receipt) Requeue() error { return r.settle("requeue") }
+
+func (r *receipt) settle(how string) error {
+	err := errors.New("settled twice")
+	r.once.Do(func() {
+		r.b.diary.note("%s %s", how, r.id)
+		r.b.open.Done()
+		err = nil
+	})
+	return err
+}
+
+// plain is a handler of functions.
+type plain struct {
+	consume    func(context.Context, ackbox.Job) error
+	failAction func(context.Context, ackbox.Job, error) error
+}
+
+// Consume implements handler.Handler.
+func (p plain) Consume(ctx context.Context, job ackbox.Job) error {
+	if p.consume == nil {
+		return nil
+	}
+	return p.consume(ctx, job)
+}
+
+// FailAction implements handler.Handler.
+func (p plain) FailAction(ctx context.Context, job ackbox.Job, cause error) error {
+	if p.failAction == nil {
+		return nil
+	}
+	return p.failAction(ctx, job, cause)
+}
+
+// bench is a running worker between fakes, in a synctest bubble.
+type bench struct {
+	*testing.T
+	diary  *diary
+	ledger *ledger
+	broker *broker
+	worker *worker.Worker
+	log    *strings.Builder
+	stop   context.CancelFunc
+	done   chan error
+}
+
+// fixed is a backoff of one hour, which shows in the diary.
+type fixed struct{}
+
+// Next implements retry.Policy.
+func (fixed) Next(int) time.Duration { return time.Hour }
+
+// run starts a worker for kind "k" and runs test with it, in a bubble of fake
+// time that also proves that nothing is left running.
+func run(t *testing.T, cfg worker.Config, h handler.Handler, test func(b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{}
+		b := &bench{T: t, diary: d, ledger: &ledger{diary: d}, log: &strings.Builder{}, done: make(chan error, 1)}
+		b.broker = &broker{diary: d, in: make(chan ackbox.Delivery), lost: make(chan error)}
+		reg := handler.NewRegistry()
+		reg.Handle("k", h)
+		cfg.Logger = slog.New(slog.NewTextHandler(b.log, nil))
+		if cfg.Backoff == nil {
+			cfg.Backoff = fixed{}
+		}
+		w, err := worker.New(b.ledger, b.broker, reg, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.worker = w
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		b.stop = stop
+		go func() { b.done <- w.Run(ctx) }() // awaited below
+		test(b)
+		stop()
+		if err := <-b.done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		b.done <- nil
+	})
+}
+
+// deliver hands a delivery to the worker and waits until nothing moves.
+func (b *bench) deliver(d ackbox.Delivery) {
+	b.Helper()
+	b.send(d)
+	synctest.Wait()
+}
+
+func (b *bench) send(d ackbox.Delivery) {
+	b.broker.open.Add(1)
+	d.Receipt = &receipt{b: b.broker, id: d.ID}
+	b.broker.in <- d
+}
+
+// pass lets fake time pass.
+func (b *bench) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// job is a first delivery of a ledger job.
+func job(id string) ackbox.Delivery {
+	return ackbox.Delivery{Job: ackbox.Job{ID: id, Kind: "k", Queue: "default", Attempt: 1, MaxAttempts: 3, Ledger: true}}
+}
+
+// expect compares the diary with what should have happened since the last
+// call. Subscribing and vouching, which happen besides, have tests of their own.
+func (b *bench) expect(want ...string) {
+	b.Helper()
+	b.diary.mu.Lock()
+	got := slices.DeleteFunc(b.diary.lines, func(s string) bool { return strings.HasPrefix(s, "consume ") || strings.HasPrefix(s, "vouch ") })
+	b.diary.lines = nil
+	b.diary.mu.Unlock()
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		b.Errorf("it happened:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}

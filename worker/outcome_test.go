@@ -1,0 +1,237 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/retry"
+	"github.com/ackbox/ackbox/worker"
+)
+
+var errFailed = errors.New("failed")
+
+// Every outcome of a handler, for a job with a row: what is recorded, and that
+// the acknowledgement comes after it.
+func TestOutcomes(t *testing.T) {
+	last := job("j")
+	last.Attempt = 3
+	for name, test := range map[string]struct {
+		delivery ackbox.Delivery
+		consume  func(context.Context, ackbox.Job) error
+		fail     func(context.Context, ackbox.Job, error) error
+		want     []string
+	}{
+		"done":       {job("j"), func(context.Context, ackbox.Job) error { return nil }, nil, []string{`j/1 done charge=false after=0s ""`, "ack j"}},
+		"failed":     {job("j"), func(context.Context, ackbox.Job) error { return errFailed }, nil, []string{`j/1 pending charge=true after=1h0m0s "failed"`, "ack j"}},
+		"after":      {job("j"), func(context.Context, ackbox.Job) error { return retry.After(errFailed, time.Minute) }, nil, []string{`j/1 pending charge=true after=1m0s "failed"`, "ack j"}},
+		"snoozed":    {job("j"), func(context.Context, ackbox.Job) error { return retry.Snooze(time.Minute) }, nil, []string{`j/1 pending charge=false after=1m0s ""`, "ack j"}},
+		"permanent":  {job("j"), func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) }, nil, []string{`j/1 dead charge=false after=0s "failed"`, "ack j"}},
+		"last try":   {last, func(context.Context, ackbox.Job) error { return errFailed }, nil, []string{`j/3 dead charge=false after=0s "failed"`, "ack j"}},
+		"undecoded":  {job("j"), func(context.Context, ackbox.Job) error { return &handler.DecodeError{Kind: "k", Err: errFailed} }, nil, []string{`j/1 dead charge=false after=0s "decode the payload of a k job: the arguments refuse it (*errors.errorString)"`, "ack j"}},
+		"superseded": {job("j"), func(context.Context, ackbox.Job) error { return ackbox.ErrSuperseded }, nil, []string{"ack j"}},
+		"fail action superseded": {
+			job("j"),
+			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+			func(context.Context, ackbox.Job, error) error { return ackbox.ErrSuperseded },
+			[]string{`j/1 dead charge=false after=0s "failed"`, "ack j"},
+		},
+		"timeout": {
+			job("j"),
+			func(ctx context.Context, _ ackbox.Job) error { <-ctx.Done(); return ctx.Err() }, nil,
+			[]string{`j/1 pending charge=true after=1h0m0s "not done within 1m0s: context deadline exceeded"`, "ack j"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, worker.Config{}, plain{test.consume, test.fail}, func(b *bench) {
+				b.deliver(test.delivery)
+				b.pass(70 * time.Second)
+				b.expect(test.want...)
+			})
+		})
+	}
+}
+
+// FailAction is given the cause, is called again when it fails, and the job is
+// dead either way, with both errors.
+func TestFailActionFails(t *testing.T) {
+	calls := 0
+	h := plain{
+		func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+		func(ctx context.Context, job ackbox.Job, cause error) error {
+			calls++
+			if run, ok := ackbox.RunFrom(ctx); !ok || !errors.Is(run.Cause, errFailed) || run.Job.ID != job.ID || !errors.Is(cause, errFailed) {
+				t.Errorf("FailAction runs with %+v, cause %v", run, cause)
+			}
+			if calls == 2 {
+				panic("alarm bell broken")
+			}
+			return errors.New("pager down")
+		},
+	}
+	run(t, worker.Config{}, h, func(b *bench) {
+		b.deliver(job("j"))
+		b.pass(5 * time.Second)
+		b.expect(`j/1 dead charge=false after=0s "failed\nFailAction failed 3 times: pager down"`, "ack j")
+		if s := b.worker.Stats(); calls != 3 || s.Dead != 1 || s.InHand != 0 {
+			t.Errorf("%d calls, stats %+v", calls, s)
+		}
+	})
+}
+
+// A panic is an error like any other, kept with its stack; neighbours go on.
+func TestPanic(t *testing.T) {
+	h := plain{consume: func(_ context.Context, job ackbox.Job) error {
+		if job.ID == "bad" {
+			panic("boom")
+		}
+		return nil
+	}}
+	run(t, worker.Config{Concurrency: 1}, h, func(b *bench) {
+		b.deliver(job("bad"))
+		b.deliver(job("good"))
+		b.pass(time.Second)
+		story := b.diary.String()
+		if !strings.Contains(story, "bad/1 pending charge=true after=1h0m0s \"panic: boom\\n") || !strings.Contains(story, "outcome_test.go") || !strings.Contains(story, "good/1 done") {
+			t.Error(story)
+		}
+	})
+}
+
+// A delivery that is not a first one asks the ledger before it runs.
+func TestAsksTheLedger(t *testing.T) {
+	second, redelivered, resent := job("second"), job("redelivered"), job("resent")
+	second.Attempt, redelivered.Redelivered, resent.Resend = 2, true, 1
+	for _, d := range []ackbox.Delivery{second, redelivered, resent} {
+		run(t, worker.Config{}, plain{consume: func(context.Context, ackbox.Job) error {
+			t.Errorf("%s ran although the ledger said no", d.ID)
+			return nil
+		}}, func(b *bench) {
+			b.ledger.current = func(ackbox.Job) (bool, error) { return false, nil }
+			b.deliver(d)
+			b.expect("ack " + d.ID)
+			if s := b.worker.Stats(); s.Skipped != 1 {
+				t.Errorf("stats %+v", s)
+			}
+		})
+	}
+	// It waits for a ledger that cannot be asked.
+	run(t, worker.Config{}, plain{}, func(b *bench) {
+		down := errors.New("database is down")
+		b.ledger.current = func(ackbox.Job) (bool, error) { return true, down }
+		b.deliver(redelivered)
+		b.pass(time.Minute)
+		if story := b.diary.String(); strings.Contains(story, "ack") || strings.Contains(story, "done") {
+			t.Error("it went on without an answer: " + story)
+		}
+		b.ledger.recover()
+		b.pass(time.Minute)
+		if story := b.diary.String(); !strings.Contains(story, "redelivered/1 done") {
+			t.Error(story)
+		}
+	})
+}
+
+// A job whose workers keep dying of it is charged a try.
+func TestTooManyReturns(t *testing.T) {
+	d := job("j")
+	d.Redelivered, d.Returns = true, 10
+	run(t, worker.Config{}, plain{consume: func(context.Context, ackbox.Job) error { t.Error("it ran"); return nil }}, func(b *bench) {
+		b.deliver(d)
+		b.pass(time.Second)
+		if story := b.diary.String(); !strings.Contains(story, "j/1 pending charge=true after=1h0m0s \"came back from the broker 10 times") {
+			t.Error(story)
+		}
+	})
+}
+
+// A kind that this version of the application does not know waits, uncharged.
+func TestUnknownKind(t *testing.T) {
+	run(t, worker.Config{}, plain{}, func(b *bench) {
+		d, foreign, nameless := job("j"), job("f"), job("n")
+		d.Kind, foreign.Kind, nameless.Kind = "new", "new", ""
+		foreign.Ledger, nameless.Ledger = false, false
+		for _, d := range []ackbox.Delivery{d, foreign, nameless} {
+			b.deliver(d)
+			b.pass(time.Second)
+		}
+		b.expect(
+			`j/1 pending charge=false after=15s "no handler for kind \"new\" in the worker that got it: waiting for one that knows it"`, "ack j",
+			"park f/1 15s", "ack f",
+			`bury n/1 "the message names no kind (AMQP property type), so no handler can be found for it"`, "ack n")
+		if n := strings.Count(b.log.String(), "kind=new"); n != 1 {
+			t.Errorf("it was logged %d times, want once", n)
+		}
+	})
+}
+
+// A message without a row is retried and buried in the broker, and acknowledged
+// after its copy is confirmed.
+func TestWithoutRow(t *testing.T) {
+	var result error
+	h := plain{consume: func(context.Context, ackbox.Job) error { return result }}
+	foreign := job("m")
+	foreign.Ledger, foreign.MaxAttempts = false, 0
+	last := foreign
+	last.Attempt = 10
+	run(t, worker.Config{}, h, func(b *bench) {
+		b.deliver(foreign)
+		b.expect("ack m")
+		result = errFailed
+		b.deliver(foreign)
+		b.expect("park m/2 1h0m0s", "ack m")
+		result = retry.Snooze(time.Minute)
+		b.deliver(foreign)
+		b.expect("park m/1 1m0s", "ack m")
+		result = errFailed
+		b.deliver(last)
+		b.expect(`bury m/10 "failed"`, "ack m")
+		// If the copy cannot be confirmed the original goes back.
+		b.broker.retry = errors.New("broker is away")
+		b.deliver(foreign)
+		b.pass(time.Minute)
+		b.expect("requeue m")
+	})
+}
+
+// After a lost connection the broker hands out again what still runs here: it
+// is joined to the copy that runs, and both are settled by its outcome.
+func TestCopiesAreJoined(t *testing.T) {
+	var release chan struct{} // of the bubble
+	calls := 0
+	h := plain{consume: func(context.Context, ackbox.Job) error { calls++; <-release; return nil }}
+	again := job("j")
+	again.Redelivered = true
+	run(t, worker.Config{}, h, func(b *bench) {
+		release = make(chan struct{})
+		b.deliver(job("j"))
+		b.broker.lost <- errors.New("connection lost")
+		b.pass(time.Second)
+		b.deliver(again)
+		b.expect()
+		close(release)
+		b.pass(time.Second)
+		b.expect(`j/1 done charge=false after=0s ""`, "ack j", "ack j")
+		if calls != 1 {
+			t.Errorf("the handler was called %d times", calls)
+		}
+	})
+}
+
+// The copy that follows a snooze is not settled by the one that was snoozed,
+// however soon it comes: it goes back, to be asked about.
+func TestSnoozedCopyComesAgain(t *testing.T) {
+	h := plain{consume: func(context.Context, ackbox.Job) error { return retry.Snooze(0) }}
+	run(t, worker.Config{FlushInterval: time.Second}, h, func(b *bench) {
+		b.deliver(job("j")) // snoozed, not yet recorded
+		copied := job("j")
+		copied.Resend = 1
+		b.deliver(copied)
+		b.pass(5 * time.Second)
+		b.expect(`j/1 pending charge=false after=0s ""`, "ack j", "requeue j")
+	})
+}
