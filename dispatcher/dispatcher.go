@@ -105,7 +105,7 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace) error {
 			return fmt.Errorf("dispatcher: %w", err)
 		default:
 			trouble = min(max(minTrouble, 2*trouble), maxTrouble)
-			d.cfg.Logger.Error("dispatcher: a batch failed; its jobs stay publishable", "error", err, "retry_in", trouble)
+			d.cfg.Logger.ErrorContext(ctx, "dispatcher: a batch failed; its jobs stay publishable", "error", err, "retry_in", trouble)
 			// Before a claim, the lanes that wait for their turn would only meet
 			// the same; after it they may have it, and see for themselves.
 			sleep(ctx, jitter(trouble))
@@ -217,6 +217,7 @@ func (r *refusals) log(ctx context.Context, logger *slog.Logger, level slog.Leve
 	if r.n == 0 {
 		return
 	}
-	logger.Log(ctx, level, msg, "jobs", r.n, "first_kind", r.first.Kind, "first_id", r.first.ID,
+	logger.Log(ctx, level, msg, //nolint:sloglint // both callers pass a constant
+		"jobs", r.n, "first_kind", r.first.Kind, "first_id", r.first.ID,
 		"exchange", r.first.Exchange, "routing_key", r.first.RoutingKey, "error", r.reason)
 }

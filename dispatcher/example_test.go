@@ -44,7 +44,7 @@ func Example() {
 	defer stop()
 	store := &twoJobs{finished: stop, jobs: []ackbox.Job{
 		{ID: "1", Kind: "order.confirm", Queue: "default", RoutingKey: "default", Mandatory: true, Attempt: 1},
-		{ID: "2", Kind: "order.confirm", Queue: "defualt", RoutingKey: "defualt", Mandatory: true, Attempt: 1},
+		{ID: "2", Kind: "order.confirm", Queue: "nowhere", RoutingKey: "nowhere", Mandatory: true, Attempt: 1},
 	}}
 
 	d, err := dispatcher.New(store, broker, dispatcher.Config{PollInterval: 100 * time.Millisecond})
@@ -57,7 +57,7 @@ func Example() {
 	fmt.Printf("%+v\n", d.Stats())
 	// Output:
 	// job 1 is sent ()
-	// job 2 is nacked (publish 1 of 20: returned by the broker: no queue is bound to exchange "" with routing key "defualt")
+	// job 2 is nacked (publish 1 of 20: returned by the broker: no queue is bound to exchange "" with routing key "nowhere")
 	// stopped: <nil>
 	// {Sent:1 Refused:1 Dead:0 Unknown:0}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// MaxBatch is the most jobs that one [Store.Relay] may claim. Their payloads are
-// in memory together.
+// MaxBatch is the most jobs that one call of [Store.Relay] may claim, whose
+// payloads are in memory together, and the most rows that one call of a sweep
+// may change.
 const MaxBatch = 10_000
 
 // Relay claims up to limit due jobs, 1 to [MaxBatch], calls publish with them,
@@ -31,7 +32,7 @@ const MaxBatch = 10_000
 // Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
 // since nothing can be locked there while a batch is on the wire.
 func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
-	if err := checkLimit(limit, MaxBatch); err != nil {
+	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
 	if !s.d.schemas {
@@ -68,9 +69,9 @@ func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Conte
 }
 
 // checkLimit refuses what a database would take as no limit at all.
-func checkLimit(limit, most int) error {
-	if limit < 1 || limit > most {
-		return fmt.Errorf("outbox: limit is %d: want 1 to %d", limit, most)
+func checkLimit(limit int) error {
+	if limit < 1 || limit > MaxBatch {
+		return fmt.Errorf("outbox: limit is %d: want 1 to %d", limit, MaxBatch)
 	}
 	return nil
 }

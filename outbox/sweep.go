@@ -9,14 +9,11 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// MaxSweep is the most rows that one call of a sweep may change.
-const MaxSweep = 10_000
-
 // Rearm makes up to limit nacked jobs that are due publishable again and
-// returns how many; limit is 1 to [MaxSweep]. Safe to call from every instance
+// returns how many; limit is 1 to [MaxBatch]. Safe to call from every instance
 // at once.
 func (s *Store) Rearm(ctx context.Context, limit int) (int, error) {
-	if err := checkLimit(limit, MaxSweep); err != nil {
+	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
 	n, err := s.exec(ctx, "rearm nacked jobs", s.sql.rearm, limit)
@@ -85,10 +82,10 @@ func (s *Store) each(ctx context.Context, query string, scan func(*sql.Rows) err
 
 // Resend makes up to limit sent jobs of queue publishable again as another
 // copy, if nobody has vouched for them since before and for at least idle. It
-// returns how many; limit is 1 to [MaxSweep]. Whether such jobs are lost is for
+// returns how many; limit is 1 to [MaxBatch]. Whether such jobs are lost is for
 // the caller to know. Safe to call from every instance at once.
 func (s *Store) Resend(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error) {
-	if err := checkLimit(limit, MaxSweep); err != nil {
+	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
 	if !plain(queue) {
@@ -103,10 +100,10 @@ func (s *Store) Resend(ctx context.Context, queue string, before time.Time, idle
 
 // Purge deletes up to limit rows that were finished (done, cancelled, or sent
 // for a publish-only message) more than finished ago, and up to limit dead
-// ones older than dead; limit is 1 to [MaxSweep]. It returns how many. Safe to
+// ones older than dead; limit is 1 to [MaxBatch]. It returns how many. Safe to
 // call from every instance at once.
 func (s *Store) Purge(ctx context.Context, finished, dead time.Duration, limit int) (int, error) {
-	if err := checkLimit(limit, MaxSweep); err != nil {
+	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
 	n, err := s.exec(ctx, "purge finished jobs", s.sql.purge, millis(finished), limit)

@@ -67,9 +67,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			switch {
 			case err != nil && ctx.Err() != nil: // stopped, not failed
 			case err != nil:
-				s.cfg.Logger.Error("retry: a sweep failed; it runs again at its next time", "sweep", sweep.name, "jobs", n, "error", err)
+				s.cfg.Logger.ErrorContext(ctx, "retry: a sweep failed; it runs again at its next time", "sweep", sweep.name, "jobs", n, "error", err)
 			case n > 0:
-				s.cfg.Logger.Info("retry: sweep", "sweep", sweep.name, "jobs", n)
+				s.cfg.Logger.InfoContext(ctx, "retry: sweep", "sweep", sweep.name, "jobs", n)
 			}
 		})
 		if err != nil {
@@ -106,7 +106,7 @@ func (s *Sweeper) repeat(ctx context.Context, statement func(context.Context) (i
 	total := 0
 	for range maxRounds {
 		if ctx.Err() != nil {
-			break
+			return total, nil //nolint:nilerr // told to stop, not failed
 		}
 		// A statement that has begun is let finish: the store bounds it.
 		n, err := statement(context.WithoutCancel(ctx))
@@ -126,5 +126,5 @@ func (cronLog) Info(string, ...any) {}
 
 // Error implements cron.Logger.
 func (l cronLog) Error(err error, msg string, keysAndValues ...any) {
-	l.logger.Error("retry: "+msg, append([]any{"error", err}, keysAndValues...)...)
+	l.logger.Error("retry: cron", append([]any{"event", msg, "error", err}, keysAndValues...)...)
 }

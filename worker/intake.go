@@ -51,10 +51,10 @@ func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand) erro
 	for {
 		began := time.Now()
 		err := r.broker.Consume(ctx, q.Name, q.Prefetch, func(d ackbox.Delivery) { r.takeIn(ctx, d, waiting) })
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, ackbox.ErrClosed):
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // told to stop: how the subscription ended does not matter
+		}
+		if errors.Is(err, ackbox.ErrClosed) {
 			err = fmt.Errorf("worker: consume queue %s: %w", q.Name, err)
 			r.stop(err)
 			return err

@@ -81,7 +81,7 @@ func (r *run) replace(work context.Context, h *inHand, what string, publish func
 			return
 		}
 		if errors.Is(err, ackbox.ErrClosed) || !sleep(ctx, jitter(pause)) {
-			r.cfg.Logger.WarnContext(work, "worker: cannot "+what+"; it goes back to its queue", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
+			r.cfg.Logger.WarnContext(work, "worker: a message without a row cannot be put aside; it goes back to its queue", "what", what, "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
 			h.requeue()
 			return
 		}

@@ -127,11 +127,11 @@ func (r *run) wait(intake context.Context, finished <-chan error, stopWork conte
 		return err
 	case <-intake.Done():
 	}
-	if err, ok := within(r.cfg.Grace, finished); ok {
+	if ok, err := within(r.cfg.Grace, finished); ok {
 		return err
 	}
 	stopWork(errStopping)
-	if err, ok := within(afterGrace, finished); ok {
+	if ok, err := within(afterGrace, finished); ok {
 		return err
 	}
 	// Give back what is left, so that other workers have it at once.
@@ -140,7 +140,7 @@ func (r *run) wait(intake context.Context, finished <-chan error, stopWork conte
 		h.requeue()
 	}
 	stopService() // frees those whose outcomes nobody could record
-	if err, ok := within(afterGrace, finished); ok {
+	if ok, err := within(afterGrace, finished); ok {
 		return err
 	}
 	var stuck []string
@@ -156,13 +156,13 @@ func (r *run) wait(intake context.Context, finished <-chan error, stopWork conte
 }
 
 // within waits for what finished sends, and reports whether it came in time.
-func within(d time.Duration, finished <-chan error) (error, bool) {
+func within(d time.Duration, finished <-chan error) (ended bool, err error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case err := <-finished:
-		return err, true
+		return true, err
 	case <-timer.C:
-		return nil, false
+		return false, nil
 	}
 }
