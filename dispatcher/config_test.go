@@ -22,7 +22,8 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		"no outbox": {nil, b, dispatcher.Config{}, []string{"the store is nil"}},
 		"no broker": {o, nil, dispatcher.Config{}, []string{"the broker is nil"}},
 		"too small": {
-			o, b, dispatcher.Config{BatchSize: -1, InFlight: -1, PollInterval: 1, MaxPublishAttempts: -1},
+			o, b,
+			dispatcher.Config{BatchSize: -1, InFlight: -1, PollInterval: 1, MaxPublishAttempts: -1},
 			[]string{"Config.BatchSize is -1: want 1 to 5000", "Config.InFlight is -1: want 1 to 64", "Config.PollInterval is 1ns: want at least 1ms", "Config.MaxPublishAttempts is -1: want at least 1"},
 		},
 		"too large": {o, b, dispatcher.Config{BatchSize: 5001, InFlight: 65}, []string{"Config.BatchSize is 5001", "Config.InFlight is 65"}},

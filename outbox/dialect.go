@@ -26,6 +26,8 @@ type dialect struct {
 	idList func([]string) string
 	// batchList encodes claimed jobs for the {in batch} token.
 	batchList func([]ackbox.Job) string
+	// tries encodes ids and attempts for the {tries} token.
+	tries func([]ackbox.Transition) []any
 	// timeParam encodes a caller's absolute time.
 	timeParam func(time.Time) any
 }
@@ -63,7 +65,7 @@ var postgresDialect = &dialect{
 		"{lock delete}", "FOR UPDATE SKIP LOCKED",
 		"{lock wait}", "FOR NO KEY UPDATE",
 		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, target text, after_ms bigint, charge boolean, error text)",
-		"{pairs}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
+		"{tries}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
 		"{append l.error}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', l.error)`,
 		"{append ?}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
@@ -76,6 +78,13 @@ var postgresDialect = &dialect{
 			ids[i] = job.ID
 		}
 		return postgresIDs(ids)
+	},
+	tries: func(transitions []ackbox.Transition) []any {
+		ids, attempts := make([]string, len(transitions)), make([]string, len(transitions))
+		for i, t := range transitions {
+			ids[i], attempts[i] = t.ID, strconv.Itoa(t.Attempt)
+		}
+		return []any{postgresIDs(ids), "{" + strings.Join(attempts, ",") + "}"}
 	},
 	timeParam: func(t time.Time) any { return t.UTC() },
 }
@@ -111,7 +120,7 @@ var sqliteDialect = &dialect{
 		"{lock wait}", "",
 		"{rows}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt,
 		value ->> 'resend' AS resend, value ->> 'target' AS target, value ->> 'after_ms' AS after_ms, value ->> 'charge' AS charge, value ->> 'error' AS error FROM json_each(?)) AS r`,
-		"{pairs}", `(SELECT i.value AS id, a.value AS attempt FROM json_each(?) AS i JOIN json_each(?) AS a ON a.key = i.key) AS r`,
+		"{tries}", "(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?)) AS r",
 		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
 		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', l.error))`,
 		"{append ?}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
@@ -126,28 +135,21 @@ var sqliteDialect = &dialect{
 		for i, job := range jobs {
 			changes[i] = change{ID: job.ID, Attempt: job.Attempt, Resend: &job.Resend}
 		}
-		list, _ := json.Marshal(changes) // numbers and strings always encode
-		return string(list)
+		return sqliteChanges(changes)
+	},
+	tries: func(transitions []ackbox.Transition) []any {
+		changes := make([]change, len(transitions))
+		for i, t := range transitions {
+			changes[i] = change{ID: t.ID, Attempt: t.Attempt}
+		}
+		return []any{sqliteChanges(changes)}
 	},
 	timeParam: func(t time.Time) any { return t.UTC().Format(sqliteTime) },
 }
 
-// intList encodes numbers in the form of idList.
-func (d *dialect) intList(ns []int) string {
-	var b strings.Builder
-	open, end := byte('{'), byte('}')
-	if !d.numbered {
-		open, end = '[', ']'
-	}
-	b.WriteByte(open)
-	for i, n := range ns {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.Itoa(n))
-	}
-	b.WriteByte(end)
-	return b.String()
+func sqliteChanges(changes []change) string {
+	list, _ := json.Marshal(changes) // numbers and strings always encode
+	return string(list)
 }
 
 // bind numbers the parameters of query where the database wants that.

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -62,9 +63,7 @@ func TestLists(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{postgresDialect.idList([]string{"a", "b"}), "{a,b}"},
 		{sqliteDialect.idList([]string{"a", "b"}), `["a","b"]`},
-		{postgresDialect.intList([]int{1, -2}), "{1,-2}"},
-		{sqliteDialect.intList([]int{1, -2}), "[1,-2]"},
-		{postgresDialect.intList(nil), "{}"},
+		{fmt.Sprint(postgresDialect.tries([]ackbox.Transition{{ID: "a", Attempt: 1}, {ID: "b", Attempt: 2}})), "[{a,b} {1,2}]"},
 		{postgresDialect.batchList(jobs), "{a}"},
 	} {
 		if tt.got != tt.want {

@@ -189,12 +189,7 @@ func (s *Store) open(ctx context.Context, ids []string) (map[try]ackbox.State, e
 }
 
 func (s *Store) markDone(ctx context.Context, transitions []ackbox.Transition) (map[string]bool, error) {
-	ids := make([]string, len(transitions))
-	attempts := make([]int, len(transitions))
-	for i, t := range transitions {
-		ids[i], attempts[i] = t.ID, t.Attempt
-	}
-	return readIDs(s.pool.QueryContext(ctx, s.sql.markDone, s.d.idList(ids), s.d.intList(attempts)))
+	return readIDs(s.pool.QueryContext(ctx, s.sql.markDone, s.d.tries(transitions)...))
 }
 
 // change is a transition as the statement apply reads it.
@@ -203,7 +198,7 @@ type change struct {
 	Attempt int    `json:"attempt"`
 	// Resend, if set, guards the change too: only that copy is meant.
 	Resend  *int         `json:"resend,omitempty"`
-	Target  ackbox.State `json:"target"`
+	Target  ackbox.State `json:"target,omitempty"`
 	AfterMS int64        `json:"after_ms"`
 	Charge  bool         `json:"charge"`
 	Error   string       `json:"error"`

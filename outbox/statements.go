@@ -73,7 +73,7 @@ WHERE {in batch} AND state = 'pending'`)
 	// dispatcher; they are skipped, not waited for. Locking in id order keeps
 	// two flushes from deadlocking.
 	s.markDone = text(`WITH locked AS (
-	SELECT t.id FROM {table} AS t JOIN {pairs} ON r.id = t.id AND r.attempt = t.attempt
+	SELECT t.id FROM {table} AS t JOIN {tries} ON r.id = t.id AND r.attempt = t.attempt
 	WHERE t.{unfinished} ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET state = 'done', sent_at = coalesce(t.sent_at, {now}), finished_at = {now}

@@ -17,7 +17,11 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// GORM's cache of prepared statements has a goroutine that nothing ends.
+		goleak.IgnoreTopFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
+}
 
 // open opens a database and closes it when the test ends.
 func open(t *testing.T, dialector gorm.Dialector, connections int, cfg gorm.Config) *gorm.DB {

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -245,19 +246,8 @@ func explain(t *testing.T, db *gorm.DB, q pgx.TraceQueryStartData) map[string]st
 			if _, err := conn.ExecContext(t.Context(), "SET plan_cache_mode = "+mode); err != nil {
 				return err
 			}
-			rows, err := conn.QueryContext(t.Context(), execute, pgx.QueryExecModeSimpleProtocol)
+			lines, err := readLines(t.Context(), conn, execute)
 			if err != nil {
-				return err
-			}
-			var lines []string
-			for rows.Next() {
-				var line string
-				if err := rows.Scan(&line); err != nil {
-					return err
-				}
-				lines = append(lines, line)
-			}
-			if err := rows.Err(); err != nil {
 				return err
 			}
 			plans[mode] = strings.Join(lines, "\n")
@@ -269,4 +259,20 @@ func explain(t *testing.T, db *gorm.DB, q pgx.TraceQueryStartData) map[string]st
 		t.Fatal(err)
 	}
 	return plans
+}
+
+func readLines(ctx context.Context, conn *sql.Conn, query string) (lines []string, err error) {
+	rows, err := conn.QueryContext(ctx, query, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return nil, err
+		}
+		lines = append(lines, line)
+	}
+	return lines, rows.Err()
 }

@@ -68,10 +68,20 @@ func finishDuplicates(e *env) {
 func finishForeign(e *env) {
 	good, bad := e.enqueueAs(ackbox.Sent), e.enqueueAs(ackbox.Sent)
 	for i, t := range []ackbox.Transition{
-		{ID: "", Attempt: 1}, {ID: "7", Attempt: 1}, {ID: "'; DROP TABLE orders; --", Attempt: 1},
-		{ID: "{" + good + "}", Attempt: 1}, {ID: strings.ToUpper(good), Attempt: 1}, {ID: good + "\x00", Attempt: 1}, {ID: good + "\xff", Attempt: 1},
-		{ID: "urn:uuid:" + good, Attempt: 1}, {ID: outbox.NewID(), Attempt: 1}, {ID: "00000000-0000-0000-0000-000000000000", Attempt: 1},
-		{ID: bad, Attempt: 0}, {ID: bad, Attempt: -1}, {ID: bad, Attempt: 1 << 40}, {ID: bad, Attempt: -1 << 40},
+		{ID: "", Attempt: 1},
+		{ID: "7", Attempt: 1},
+		{ID: "'; DROP TABLE orders; --", Attempt: 1},
+		{ID: "{" + good + "}", Attempt: 1},
+		{ID: strings.ToUpper(good), Attempt: 1},
+		{ID: good + "\x00", Attempt: 1},
+		{ID: good + "\xff", Attempt: 1},
+		{ID: "urn:uuid:" + good, Attempt: 1},
+		{ID: outbox.NewID(), Attempt: 1},
+		{ID: "00000000-0000-0000-0000-000000000000", Attempt: 1},
+		{ID: bad, Attempt: 0},
+		{ID: bad, Attempt: -1},
+		{ID: bad, Attempt: 1 << 40},
+		{ID: bad, Attempt: -1 << 40},
 	} {
 		for _, to := range []ackbox.State{ackbox.Done, ackbox.Dead} {
 			id := e.enqueueAs(ackbox.Sent)

@@ -122,7 +122,6 @@ func (e *env) check(c cell, verdict ackbox.Verdict) {
 	charge := c.t.Charge && c.t.To == ackbox.Pending
 	want := c.before
 	want.State = c.t.To
-	want.Job.Mandatory = c.before.Mandatory
 	switch {
 	case charge:
 		want.Attempt, want.Resend, want.PublishAttempt = 3, 0, 0

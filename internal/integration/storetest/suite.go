@@ -103,7 +103,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 // env is what one test has. A Store is made by its first use.
 type env struct {
 	*testing.T
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // the test's own, which ends with env
 	db   *gorm.DB
 	base outbox.Config
 	made *outbox.Store

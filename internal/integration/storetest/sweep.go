@@ -172,8 +172,10 @@ func purge(e *env) {
 	e.set(event, "finished_at = "+e.at(-48*time.Hour))
 	old = append(old, event)
 	oldDead, dead := finished(ackbox.Dead, 100*time.Hour), finished(ackbox.Dead, 50*time.Hour)
-	keep := []string{finished(ackbox.Done, time.Hour), finished(ackbox.Cancelled, time.Hour), dead,
-		e.enqueue(), e.enqueueAs(ackbox.Nacked), e.sent("mail", 100*time.Hour)}
+	keep := []string{
+		finished(ackbox.Done, time.Hour), finished(ackbox.Cancelled, time.Hour), dead,
+		e.enqueue(), e.enqueueAs(ackbox.Nacked), e.sent("mail", 100*time.Hour),
+	}
 	e.set(keep[3], "created_at = "+e.at(-1000*time.Hour)+", due_at = "+e.at(-1000*time.Hour))
 
 	gone := func(ids ...string) (n int) {
