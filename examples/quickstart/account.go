@@ -17,7 +17,7 @@ import (
 
 // quiet keeps the worker's log out of the story: what it would say of dead
 // jobs, FailAction prints.
-var quiet = slog.Default()
+var quiet = slog.New(slog.DiscardHandler)
 
 const orders = 300
 
