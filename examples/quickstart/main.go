@@ -1,16 +1,14 @@
-// Quickstart shows the whole path in one process: orders are placed in
-// transactions, their jobs commit or roll back with them, handlers run, fail,
-// are retried and give up, and the ledger accounts for every job. It needs no
-// server: SQLite holds the table and the memory broker carries the messages.
-//
-//	go run ./examples/quickstart
+// Quickstart is the whole path in one process, without a server: orders and jobs commit or
+// roll back together, handlers fail and are retried, and the ledger accounts for every job.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/glebarez/sqlite"
@@ -18,6 +16,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/memory"
@@ -26,115 +25,102 @@ import (
 	"github.com/ackbox/ackbox/worker"
 )
 
-// Order is the business data: an ordinary GORM model.
-type Order struct{ ID int }
-
-// ConfirmOrder and ExportOrder are the arguments of two kinds of jobs.
 type (
-	ConfirmOrder struct{ OrderID int }
-	ExportOrder  struct{ OrderID int }
+	Order        struct{ ID int } // the business data: an ordinary GORM model
+	ConfirmOrder struct{ ID int } // the arguments of one kind of job …
+	ExportOrder  struct{ ID int } // … and of another
 )
 
 func (ConfirmOrder) Kind() string { return "order.confirm" }
 func (ExportOrder) Kind() string  { return "order.export" }
 
-// confirm fails on its first try for every tenth order, then succeeds.
+var errMistake, errNoAnswer = errors.New("ordered by mistake"), errors.New("the old warehouse does not answer")
+
+// confirm fails at first for every tenth order, then succeeds.
 type confirm struct {
 	handler.NoFailAction[ConfirmOrder]
 }
 
 func (confirm) Consume(_ context.Context, job handler.Job[ConfirmOrder]) error {
-	if job.Args.OrderID%10 == 0 && job.Attempt == 1 {
-		fmt.Printf("  order %3d: the mail server is busy, confirming again in a moment\n", job.Args.OrderID)
+	if job.Args.ID%10 == 0 && job.Attempt == 1 {
+		fmt.Printf("  order %3d: the mail server is busy, confirming again in a moment\n", job.Args.ID)
 		return errors.New("mail server busy")
 	}
 	return nil
 }
 
-// export always fails: after its last try FailAction is called once.
+// export always fails: after its last try FailAction is called.
 type export struct{}
 
-func (export) Consume(context.Context, handler.Job[ExportOrder]) error {
-	return errors.New("the old warehouse does not answer")
-}
+func (export) Consume(context.Context, handler.Job[ExportOrder]) error { return errNoAnswer }
 
 func (export) FailAction(_ context.Context, job handler.Job[ExportOrder], cause error) error {
-	fmt.Printf("  order %3d: export given up after %d tries: %v\n", job.Args.OrderID, job.Attempt, cause)
+	fmt.Printf("  order %3d: export given up after %d tries: %v\n", job.Args.ID, job.Attempt, cause)
 	return nil
 }
 
-// place writes an order and its jobs in one transaction. Every fifth order
-// turns out to be a mistake: it rolls back, and so do its jobs.
-func place(ctx context.Context, db *gorm.DB, id int) error {
-	return db.Transaction(func(tx *gorm.DB) error {
-		if err := tx.Create(&Order{ID: id}).Error; err != nil {
-			return err
+// place writes an order and its jobs in one transaction. Some orders turn out
+// to be mistakes: they roll back, and so do their jobs.
+func place(ctx context.Context, db *gorm.DB, id int) (jobs int64, err error) {
+	items := []outbox.Item{{Args: ConfirmOrder{id}}}
+	if id%25 == 1 {
+		items = append(items, outbox.Item{Args: ExportOrder{id}, Options: []outbox.Option{outbox.MaxAttempts(3)}})
+	}
+	return int64(len(items)), db.Transaction(func(tx *gorm.DB) error {
+		err := errors.Join(tx.Create(&Order{ID: id}).Error, outbox.EnqueueAll(ctx, tx, items...))
+		if err == nil && id%10 == 5 {
+			err = errMistake
 		}
-		if err := outbox.Enqueue(ctx, tx, ConfirmOrder{OrderID: id}); err != nil {
-			return err
-		}
-		if id%25 == 1 {
-			if err := outbox.Enqueue(ctx, tx, ExportOrder{OrderID: id}, outbox.MaxAttempts(3)); err != nil {
-				return err
-			}
-		}
-		if id%5 == 0 && id%10 != 0 {
-			return errMistake
-		}
-		return nil
+		return err
 	})
 }
 
-var errMistake = errors.New("ordered by mistake")
-
 func run(ctx context.Context) error {
-	// Two lines to change for real servers: postgres.Open(url) here …
-	db, err := gorm.Open(sqlite.Open("file::memory:"), &gorm.Config{Logger: logger.Discard})
-	mq, mqErr := memory.New(memory.Config{}) // … and rabbitmq.New(rabbitmq.Config{URL: url}) here.
-	if err := errors.Join(err, mqErr); err != nil {
+	// On real servers: postgres.Open(url) and rabbitmq.New(rabbitmq.Config{URL: url}).
+	db, err1 := gorm.Open(sqlite.Open("file::memory:"), &gorm.Config{Logger: logger.Discard})
+	mq, err2 := memory.New(memory.Config{})
+	backoff, err3 := retry.Exponential(200*time.Millisecond, time.Second, 0.2)
+	pool, err4 := db.DB()
+	store, err5 := outbox.NewStore(db, outbox.Config{})
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
-	pool, err := db.DB()
-	if err != nil {
-		return err
-	}
-	pool.SetMaxOpenConns(1) // SQLite has one writer; an in-memory database has one connection
-
-	store, err := outbox.NewStore(db, outbox.Config{})
-	if err != nil {
-		return err
-	}
+	pool.SetMaxOpenConns(1) // a SQLite database in memory is one connection
 	if err := errors.Join(store.Migrate(ctx), db.AutoMigrate(&Order{})); err != nil {
-		return err
-	}
-	backoff, err := retry.Exponential(200*time.Millisecond, time.Second, 0.2)
-	if err != nil {
 		return err
 	}
 	reg := handler.NewRegistry()
 	handler.Register(reg, confirm{})
 	handler.Register(reg, export{})
 	d, err1 := dispatcher.New(store, mq, dispatcher.Config{})
-	w, err2 := worker.New(store, mq, reg, worker.Config{Backoff: backoff, Logger: quiet})
+	w, err2 := worker.New(store, mq, reg, worker.Config{Backoff: backoff, Logger: slog.New(slog.DiscardHandler)})
 	s, err3 := retry.NewSweeper(store, mq, retry.Config{})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-
-	// The loops run until stop is called; then they finish what they hold.
-	loops, stop := context.WithCancel(ctx)
-	defer stop()
-	var g errgroup.Group
-	g.Go(func() error { return d.Run(loops) })
-	g.Go(func() error { return w.Run(loops) })
-	g.Go(func() error { return s.Run(loops) })
-
-	committed, err := placeAll(ctx, db)
-	if err == nil {
-		err = account(ctx, store, committed)
+	var loops, clients errgroup.Group
+	running, stop := context.WithCancel(ctx) // stopped loops finish what they hold
+	loops.Go(func() error { return d.Run(running) })
+	loops.Go(func() error { return w.Run(running) })
+	loops.Go(func() error { return s.Run(running) })
+	var committed, rolledBack atomic.Int64
+	clients.SetLimit(4)
+	for id := 1; id <= 300; id++ {
+		clients.Go(func() error {
+			jobs, err := place(ctx, db, id)
+			if errors.Is(err, errMistake) {
+				rolledBack.Add(1)
+				return nil
+			}
+			committed.Add(jobs)
+			return err
+		})
 	}
+	err := clients.Wait()
+	fmt.Printf("placed 300 orders from 4 goroutines; %d rolled back, with their jobs\n", rolledBack.Load())
+	err = errors.Join(err, balance(ctx, store, int(committed.Load())))
 	stop()
-	return errors.Join(err, g.Wait(), mq.Close())
+	return errors.Join(err, loops.Wait(), mq.Close())
 }
 
 func main() {
@@ -142,6 +128,23 @@ func main() {
 	defer cancel()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:gocritic // nothing is left to cancel
 	}
+}
+
+// balance waits until the ledger has no open job, then adds it up.
+func balance(ctx context.Context, store *outbox.Store, committed int) error {
+	n, err := store.Counts(ctx)
+	for ; err == nil && n[ackbox.Pending]+n[ackbox.Nacked]+n[ackbox.Sent] > 0; n, err = store.Counts(ctx) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
+		return err
+	}
+	done, dead := n[ackbox.Done], n[ackbox.Dead]
+	fmt.Printf("quickstart: %d committed, %d done, %d dead, %d lost\n", committed, done, dead, committed-done-dead)
+	if committed != done+dead || dead == 0 {
+		return errors.New("the numbers do not add up")
+	}
+	return nil
 }
