@@ -3,7 +3,10 @@ package storetest
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
@@ -22,26 +25,32 @@ type cell struct {
 func (e *env) matrix() []cell {
 	const attempt = 2
 	var cells []cell
+	var items []outbox.Item
+	var updates []string
 	for _, event := range []bool{false, true} {
 		for _, from := range ackbox.States() {
 			for _, t := range transitions() {
 				for _, at := range []int{attempt, attempt - 1, attempt + 1} {
-					var opts []outbox.Option
+					t.ID, t.Attempt = outbox.NewID(), at
+					opts := []outbox.Option{outbox.ID(t.ID)}
+					row := "due_at = " + e.at(-time.Hour)
+					if from == ackbox.Nacked {
+						row = "due_at = " + e.at(time.Hour)
+					}
 					state := e.inState(from)
+					state, _, _ = strings.Cut(state, ", due_at")
 					if event {
 						opts = append(opts, outbox.Event("shop", "paid"))
 						if from == ackbox.Sent {
 							state += ", finished_at = " + e.at(0)
 						}
 					}
-					id := e.enqueue(opts...)
-					e.set(id, "due_at = "+e.at(-time.Hour)+", attempt = 2, resend = 3, publish_attempt = 4, last_error = 'old', errors = '[]'")
-					e.set(id, state)
-					t.ID, t.Attempt = id, at
+					items = append(items, outbox.Item{Args: note{"hello"}, Options: opts})
+					updates = append(updates, "UPDATE "+e.table()+" SET attempt = 2, resend = 3, publish_attempt = 4, last_error = 'old', errors = '[]', "+
+						row+", "+state+" WHERE id = '"+t.ID+"'")
 					final := from.Final() || event && from == ackbox.Sent
 					cells = append(cells, cell{
 						name:    fmt.Sprintf("event %v: %s → %s charge %v after %v attempt %d error %q", event, from, t.To, t.Charge, t.After, at, t.Error),
-						before:  e.get(id),
 						t:       t,
 						allowed: at == attempt && !final && allowed(from, t.To),
 					})
@@ -49,7 +58,35 @@ func (e *env) matrix() []cell {
 			}
 		}
 	}
+	e.store()
+	e.must(e.db.Transaction(func(tx *gorm.DB) error {
+		if err := outbox.EnqueueAll(e.ctx, tx, items...); err != nil {
+			return err
+		}
+		for _, update := range updates {
+			if err := tx.Exec(update).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	before := e.all()
+	for i, c := range cells {
+		cells[i].before = before[c.t.ID]
+	}
 	return cells
+}
+
+// all reads every row at once.
+func (e *env) all() map[string]outbox.Entry {
+	e.Helper()
+	entries, err := e.store().List(e.ctx, outbox.Filter{Limit: 10_000})
+	e.must(err)
+	rows := make(map[string]outbox.Entry, len(entries))
+	for _, entry := range entries {
+		rows[entry.ID] = entry
+	}
+	return rows
 }
 
 func transitions() []ackbox.Transition {
@@ -83,7 +120,7 @@ func finishSingly(e *env) {
 			e.Errorf("%s: %v, %v", c.name, verdicts, err)
 			continue
 		}
-		e.check(c, verdicts[0])
+		e.check(c, verdicts[0], e.get(c.t.ID))
 		e.repeat(c)
 	}
 }
@@ -98,15 +135,15 @@ func finishTogether(e *env) {
 	if err != nil || len(verdicts) != len(cells) {
 		e.Fatalf("%d verdicts for %d transitions, %v", len(verdicts), len(cells), err)
 	}
+	after := e.all()
 	for i, c := range cells {
-		e.check(c, verdicts[i])
+		e.check(c, verdicts[i], after[c.t.ID])
 	}
 }
 
 // check compares a row with what its transition must have done.
-func (e *env) check(c cell, verdict ackbox.Verdict) {
+func (e *env) check(c cell, verdict ackbox.Verdict, after outbox.Entry) {
 	e.Helper()
-	after := e.get(c.before.ID)
 	if !c.allowed {
 		if verdict != ackbox.Stale {
 			e.Errorf("%s: %v, want stale", c.name, verdict)
