@@ -241,6 +241,27 @@ func fastWorker(e *env) {
 	}
 }
 
+// The broker's answer for a copy must not touch the row once a worker has had
+// that copy sent again: it is another copy that waits there now.
+func answerForOldCopy(e *env) {
+	snooze := ackbox.Transition{To: ackbox.Pending, After: time.Hour}
+	for _, answer := range []ackbox.Transition{{To: ackbox.Sent}, {To: ackbox.Nacked, Error: "no"}, {To: ackbox.Dead, Error: "no"}, {To: ackbox.Pending}} {
+		snooze.ID, snooze.Attempt = e.enqueue(), 1
+		var early []ackbox.Verdict
+		e.relay(10, func(job ackbox.Job) ackbox.Transition {
+			early = e.finish(snooze)
+			answer.ID, answer.Attempt = job.ID, job.Attempt
+			return answer
+		})
+		if early[0] == ackbox.Busy { // the row was locked, and there was no race
+			continue
+		}
+		if got := e.get(snooze.ID); got.State != ackbox.Pending || got.Resend != 1 || got.LastError != "" || time.Until(got.DueAt) < time.Minute {
+			e.Errorf("%s for a copy of before made %+v", answer.To, got)
+		}
+	}
+}
+
 func relaysAtOnce(e *env) {
 	s := e.store()
 	items := make([]outbox.Item, 100)

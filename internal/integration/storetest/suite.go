@@ -63,6 +63,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Relay/Cancelled", relayCancelled},
 		{"Relay/Panic", relayPanics},
 		{"Relay/FastWorker", fastWorker},
+		{"Relay/OldCopy", answerForOldCopy},
 		{"Relay/AtOnce", relaysAtOnce},
 		{"Finish/MatrixSingly", finishSingly},
 		{"Finish/MatrixTogether", finishTogether},
