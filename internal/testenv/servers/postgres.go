@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,9 @@ type PostgresOptions struct {
 	Password string `json:"password"`
 	// Config holds lines for postgresql.conf; they win over ours.
 	Config []string `json:"config,omitempty"`
+	// TLS, if set, has the node speak TLS. Start reads its files and copies
+	// them, so they may be changed between Stop and Start.
+	TLS *PostgresTLS `json:"tls,omitempty"`
 	// Launched, if set, is called by Start when a process runs and does not
 	// answer yet: the moment to record its id, in case nobody lives to stop it.
 	Launched func() error `json:"-"`
@@ -78,12 +82,16 @@ func NewPostgres(o PostgresOptions) (*Postgres, error) {
 }
 
 // URL is the address of the node's database "postgres", with the superuser's
-// password.
+// password. Where the node speaks TLS its certificate is verified.
 func (n *Postgres) URL() string {
+	query := url.Values{"sslmode": {"disable"}}
+	if n.Options.TLS != nil {
+		query = url.Values{"sslmode": {"verify-full"}, "sslrootcert": {adopted(n.Options.Dir).CA}}
+	}
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword("postgres", n.Options.Password),
 		Host: net.JoinHostPort(Host, strconv.Itoa(n.Options.Port)),
-		Path: "/postgres", RawQuery: "sslmode=disable",
+		Path: "/postgres", RawQuery: query.Encode(),
 	}
 	return u.String()
 }
@@ -117,9 +125,13 @@ func (n *Postgres) Start(ctx context.Context) error {
 	return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
 }
 
-func (n *Postgres) launchAndWait(ctx context.Context, account *Account) (err error) {
+func (n *Postgres) launchAndWait(ctx context.Context, account *Account) error {
+	secure, err := n.tlsSettings(account)
+	if err != nil {
+		return err
+	}
 	n.Process, err = launch(command{
-		path: filepath.Join(n.Options.Bin, "postgres"), args: n.args(), env: bareEnv(),
+		path: filepath.Join(n.Options.Bin, "postgres"), args: n.args(secure), env: bareEnv(),
 		dir: n.Options.Dir, log: n.Log(), user: account,
 	})
 	if err != nil {
@@ -132,8 +144,8 @@ func (n *Postgres) launchAndWait(ctx context.Context, account *Account) (err err
 }
 
 // args sets what the node must have and what Config may override.
-func (n *Postgres) args() []string {
-	settings := append([]string{
+func (n *Postgres) args(secure []string) []string {
+	settings := slices.Concat([]string{
 		"listen_addresses=" + Host,
 		"port=" + strconv.Itoa(n.Options.Port),
 		// No socket file: its path may be too long, and TCP is what we test.
@@ -142,7 +154,7 @@ func (n *Postgres) args() []string {
 		// Durability is what the tests are about.
 		"fsync=on", "synchronous_commit=on", "full_page_writes=on",
 		"logging_collector=off", "log_line_prefix=%m [%p] %d ",
-	}, n.Options.Config...)
+	}, secure, n.Options.Config)
 	args := []string{"-D", n.data()}
 	for _, s := range settings {
 		args = append(args, "-c", s)

@@ -5,6 +5,7 @@ package servers
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,8 +16,12 @@ func (n *RabbitMQ) file(name string) string { return filepath.Join(n.Options.Dir
 
 // configure writes the files that the node reads when it starts.
 func (n *RabbitMQ) configure() error {
+	secure, err := n.tlsConf()
+	if err != nil {
+		return err
+	}
 	files := map[string]string{
-		"rabbitmq.conf":   n.conf(),
+		"rabbitmq.conf":   n.conf(secure),
 		"enabled_plugins": "[rabbitmq_management].\n",
 		// Instead of the machine's own, which must not reach this node.
 		"rabbitmq-env.conf": "",
@@ -30,8 +35,8 @@ func (n *RabbitMQ) configure() error {
 	return nil
 }
 
-func (n *RabbitMQ) conf() string {
-	lines := append([]string{
+func (n *RabbitMQ) conf(secure []string) string {
+	lines := slices.Concat([]string{
 		"listeners.tcp.local = " + Host + ":" + strconv.Itoa(n.Options.Port),
 		"management.tcp.ip = " + Host,
 		"management.tcp.port = " + strconv.Itoa(n.Options.ManagementPort),
@@ -41,7 +46,7 @@ func (n *RabbitMQ) conf() string {
 		"collect_statistics_interval = 500",
 		// A full disk elsewhere on a developer's machine is no reason to block.
 		"disk_free_limit.absolute = 50MB",
-	}, n.Options.Config...)
+	}, secure, n.Options.Config)
 	return strings.Join(lines, "\n") + "\n"
 }
 

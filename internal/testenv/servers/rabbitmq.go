@@ -39,6 +39,9 @@ type RabbitMQOptions struct {
 	// Config holds lines for rabbitmq.conf; they win over ours. Start reads it,
 	// so it may be changed between Stop and Start.
 	Config []string `json:"config,omitempty"`
+	// TLS, if set, has the node speak TLS, too. Start reads its files and copies
+	// them, so they may be changed between Stop and Start.
+	TLS *RabbitMQTLS `json:"tls,omitempty"`
 	// Launched, if set, is called by Start when a process runs and does not
 	// answer yet: the moment to record its id, in case nobody lives to stop it.
 	Launched func() error `json:"-"`
@@ -76,7 +79,13 @@ func NewRabbitMQ(o RabbitMQOptions) (*RabbitMQ, error) {
 	if o.Password == "" {
 		o.Password = secret()
 	}
-	if err := fillPorts(&o.Port, &o.ManagementPort, &o.DistPort, &o.EpmdPort); err != nil {
+	ports := []*int{&o.Port, &o.ManagementPort, &o.DistPort, &o.EpmdPort}
+	if o.TLS != nil {
+		own := *o.TLS // the caller's stays as it is
+		o.TLS = &own
+		ports = append(ports, &own.Port)
+	}
+	if err := fillPorts(ports...); err != nil {
 		return nil, err
 	}
 	return &RabbitMQ{Options: o}, nil
@@ -84,6 +93,14 @@ func NewRabbitMQ(o RabbitMQOptions) (*RabbitMQ, error) {
 
 // URL is the AMQP address of the vhost "/", with the administrator's password.
 func (n *RabbitMQ) URL() string { return n.address("amqp", n.Options.Port) + "/" }
+
+// TLSURL is like URL, by amqps. It is "" where the node does not speak TLS.
+func (n *RabbitMQ) TLSURL() string {
+	if n.Options.TLS == nil {
+		return ""
+	}
+	return n.address("amqps", n.Options.TLS.Port) + "/"
+}
 
 // API is the address of the management API, with the administrator's password.
 func (n *RabbitMQ) API() string { return n.address("http", n.Options.ManagementPort) }
@@ -153,6 +170,11 @@ func (n *RabbitMQ) launchAndWait(ctx context.Context) (err error) {
 		return err
 	}
 	return n.Process.answers(ctx, func(ctx context.Context) error {
+		if t := n.Options.TLS; t != nil {
+			if err := dial(ctx, net.JoinHostPort(Host, strconv.Itoa(t.Port))); err != nil {
+				return fmt.Errorf("TLS: %w", err)
+			}
+		}
 		return PingRabbitMQ(ctx, n.URL(), n.API())
 	})
 }
