@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
 // MaxBatch is the most jobs that one call of [Store.Relay] may claim, whose
@@ -58,13 +59,17 @@ func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Conte
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
+	failpoint.Hit(failpoint.Claimed)
 	transitions, misplaced := matching(jobs, s.onWire(work, jobs, publish))
+	failpoint.Hit(failpoint.Published)
 	if err := s.settleIn(work, tx, transitions); err != nil {
 		return len(jobs), err
 	}
+	failpoint.Hit(failpoint.Settled)
 	if err := tx.Commit(); err != nil {
 		return len(jobs), fmt.Errorf("outbox: commit the batch: %w", err)
 	}
+	failpoint.Hit(failpoint.Committed)
 	return len(jobs), misplaced
 }
 

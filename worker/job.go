@@ -9,6 +9,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/failpoint"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -107,7 +108,9 @@ func (r *run) call(work context.Context, h *inHand, timeout time.Duration, cause
 	ctx := ackbox.WithRun(work, ackbox.Run{Job: h.Job, Cause: cause})
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	failpoint.Hit(failpoint.Taken)
 	err := method(ctx, h.Job)
+	failpoint.Hit(failpoint.Handled)
 	if work.Err() == nil && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("not done within %v: %w", timeout, err)
 	}

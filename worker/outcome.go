@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
 // done records that the job was handled.
@@ -77,6 +78,7 @@ func (r *run) replace(work context.Context, h *inHand, what string, publish func
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		err := publish(ctx)
 		if err == nil {
+			failpoint.Hit(failpoint.Replaced)
 			h.ack()
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
 // recorder records the outcomes of many jobs together, then acknowledges them.
@@ -221,6 +222,7 @@ func (r *recorder) ask(ctx context.Context, group []*outcome) error {
 	if len(verdicts) != len(group) {
 		return fmt.Errorf("the ledger returned %d verdicts for %d outcomes", len(verdicts), len(group))
 	}
+	failpoint.Hit(failpoint.Recorded)
 	for i, o := range group {
 		if verdicts[i] == ackbox.Busy {
 			o.wait(minBusy, maxBusy)
