@@ -62,13 +62,13 @@ func TestNode(t *testing.T) {
 	}
 	t.Run("oversized for the broker", func(t *testing.T) { testOversized(t, config("oversized")) })
 	t.Run("frozen node", func(t *testing.T) { testFrozenNode(t, config("frozen"), node) })
-	t.Run("killed node", func(t *testing.T) {
-		cfg := config("killed")
-		// Not a quorum queue: RabbitMQ 3.10 forgets one, confirmed messages and
-		// all, if it is killed within minutes of the queue's first declaration.
-		cfg.Topology.Queues[0].Type = ackbox.Classic
-		testKilledNode(t, cfg, node)
-	})
+	for _, kind := range []ackbox.QueueType{ackbox.Quorum, ackbox.Classic} {
+		t.Run("killed node, "+string(kind)+" queue", func(t *testing.T) {
+			cfg := config("killed-" + string(kind))
+			cfg.Topology.Queues[0].Type = kind
+			testKilledNode(t, cfg, node)
+		})
+	}
 }
 
 func testAlarm(t *testing.T, cfg rabbitmq.Config, raise, lower func()) {
@@ -177,6 +177,7 @@ func testKilledNode(t *testing.T, cfg rabbitmq.Config, node *servers.RabbitMQ) {
 	queue := cfg.Topology.Queues[0].Name
 	batch := jobs(queue, 200)
 	f.publish(batch, ackbox.Acked)
+	f.must("sync the node", node.Sync(f.ctx)) // the queue is minutes younger than queues in earnest
 	f.must("kill the node", node.Kill(f.ctx))
 	f.publish(jobs(queue, 1), ackbox.Unknown)
 	waiting := make(chan error, 1)

@@ -19,7 +19,14 @@ import (
 type entry struct {
 	id, parent int
 	zombie     bool
+	stopped    bool
 	birth      string
+}
+
+// Stopped reports whether a process is frozen, by SIGSTOP.
+func Stopped(id int) bool {
+	e, ok := look(id)
+	return ok && e.stopped
 }
 
 // look returns the process table's entry for a process id.
@@ -100,7 +107,7 @@ func parseStat(line string) (entry, error) {
 	if err := errors.Join(errID, errParent); err != nil {
 		return entry{}, fmt.Errorf("process table: %w", err)
 	}
-	return entry{id: id, parent: parent, zombie: rest[0] == "Z" || rest[0] == "X", birth: rest[19]}, nil
+	return entry{id: id, parent: parent, zombie: rest[0] == "Z" || rest[0] == "X", stopped: rest[0] == "T", birth: rest[19]}, nil
 }
 
 // ps asks the ps command, where there is no /proc.
@@ -124,7 +131,7 @@ func ps(which ...string) ([]entry, error) {
 			return nil, fmt.Errorf("ps: %w", err)
 		}
 		table = append(table, entry{
-			id: id, parent: parent, zombie: strings.HasPrefix(f[2], "Z"),
+			id: id, parent: parent, zombie: strings.HasPrefix(f[2], "Z"), stopped: strings.HasPrefix(f[2], "T"),
 			birth: strings.Join(f[3:], " "),
 		})
 	}

@@ -192,6 +192,16 @@ func (n *RabbitMQ) Ctl(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
+// Sync makes the node write down what it holds back, so that a Kill at once
+// afterwards costs nothing that was confirmed. RabbitMQ 3.10 keeps two things in
+// memory for a while: declarations (Mnesia's log), and which files belong to
+// which quorum queue (a table of Ra that is saved every three minutes; without
+// its entry a queue comes back empty, confirmed messages and all).
+func (n *RabbitMQ) Sync(ctx context.Context) error {
+	_, err := n.Ctl(ctx, "eval", "ok = mnesia:sync_log(), [ok = dets:sync(T) || T <- dets:all()], ok.")
+	return err
+}
+
 // Stop shuts the node down, by force if it takes too long, and waits until it
 // is gone, with its epmd.
 func (n *RabbitMQ) Stop(ctx context.Context) error {
@@ -202,7 +212,7 @@ func (n *RabbitMQ) Stop(ctx context.Context) error {
 }
 
 // Kill ends the node with SIGKILL and waits until it is gone; its epmd stays
-// for the next Start, or for Stop.
+// for the next Start, or for Stop. What that costs, and how not to pay it: Sync.
 func (n *RabbitMQ) Kill(ctx context.Context) error { return n.Process.kill(ctx) }
 
 // Freeze stops the node with SIGSTOP: connections stay open, and nobody
