@@ -3,6 +3,8 @@ package ackbox
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 )
 
 // DefaultQueue is the work queue used where none is named.
@@ -57,7 +59,10 @@ type Queue struct {
 
 // Binding ties a queue to an exchange.
 type Binding struct {
-	Exchange   string
+	// Exchange is one of Topology.Exchanges.
+	Exchange string
+	// RoutingKey is at most [MaxNameLen] bytes of UTF-8 without NUL; an exchange
+	// of the kind [Topic] takes it for a pattern.
 	RoutingKey string
 }
 
@@ -116,7 +121,7 @@ func (t Topology) Validate() error {
 		switch x.Kind {
 		case Direct, Topic, Fanout:
 		default:
-			errs = append(errs, fmt.Errorf("ackbox: %s.Kind %q: want %q, %q or %q", field, x.Kind, Direct, Topic, Fanout))
+			errs = append(errs, fmt.Errorf("ackbox: %s.Kind %.100q: want %q, %q or %q", field, x.Kind, Direct, Topic, Fanout))
 		}
 	}
 	queues := make(map[string]bool, len(t.Queues))
@@ -128,14 +133,17 @@ func (t Topology) Validate() error {
 		}
 		queues[q.Name] = true
 		if q.Type != Quorum && q.Type != Classic {
-			errs = append(errs, fmt.Errorf("ackbox: %s.Type %q: want %q or %q", field, q.Type, Quorum, Classic))
+			errs = append(errs, fmt.Errorf("ackbox: %s.Type %.100q: want %q or %q", field, q.Type, Quorum, Classic))
 		}
 		if q.MaxLength < 0 {
 			errs = append(errs, fmt.Errorf("ackbox: %s.MaxLength is %d: want 0 (no bound) or more", field, q.MaxLength))
 		}
 		for j, b := range q.Bindings {
 			if !exchanges[b.Exchange] {
-				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].Exchange %q is not among Exchanges", field, j, b.Exchange))
+				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].Exchange %.100q is not among Exchanges", field, j, b.Exchange))
+			}
+			if !utf8.ValidString(b.RoutingKey) || strings.ContainsRune(b.RoutingKey, 0) {
+				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey %.100q: want valid UTF-8 without NUL", field, j, b.RoutingKey))
 			}
 			if len(b.RoutingKey) > MaxNameLen {
 				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey is %d bytes long: at most %d are allowed", field, j, len(b.RoutingKey), MaxNameLen))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -50,13 +51,13 @@ type Config struct {
 	InFlight int
 	// PollInterval is how long an idle dispatcher waits before it looks for
 	// due jobs again, ±10%. A job enqueued in the same process is found sooner.
-	// Default 200 ms; at least 1 ms.
+	// Default 200 ms; 1 ms to 1 h.
 	PollInterval time.Duration
 	// Backoff spaces the publishes of a job that the broker refuses. Default
 	// [retry.Default]: 1 s, doubling up to 1 h.
 	Backoff retry.Policy
 	// MaxPublishAttempts is how often a broker may refuse a job before it is
-	// dead. Default 20; at least 1. An outage is no refusal.
+	// dead. Default 20; 1 to 1,000,000. An outage is no refusal.
 	MaxPublishAttempts int
 	// Logger receives refusals, failures and recoveries; never payloads.
 	// Default slog.Default().
@@ -88,11 +89,21 @@ func (c Config) validate() error {
 	if c.InFlight < 1 || c.InFlight > 64 {
 		bad("InFlight is %d: want 1 to 64", c.InFlight)
 	}
-	if c.PollInterval < time.Millisecond {
-		bad("PollInterval is %v: want at least 1ms", c.PollInterval)
+	if c.PollInterval < time.Millisecond || c.PollInterval > time.Hour {
+		bad("PollInterval is %v: want at least 1ms and at most 1h", c.PollInterval)
 	}
-	if c.MaxPublishAttempts < 1 {
-		bad("MaxPublishAttempts is %d: want at least 1", c.MaxPublishAttempts)
+	if absent(c.Backoff) {
+		bad("Backoff holds a nil %T: want a policy such as retry.Exponential, or none", c.Backoff)
+	}
+	if c.MaxPublishAttempts < 1 || c.MaxPublishAttempts > 1_000_000 {
+		bad("MaxPublishAttempts is %d: want at least 1 and at most 1000000", c.MaxPublishAttempts)
 	}
 	return errors.Join(errs...)
+}
+
+// absent reports whether v is nil or an interface around a nil pointer, of
+// which the first call would only panic.
+func absent(v any) bool {
+	value := reflect.ValueOf(v)
+	return v == nil || value.Kind() == reflect.Pointer && value.IsNil()
 }

@@ -39,9 +39,9 @@ type Stats struct {
 // nil store or broker, and on every bad field of cfg, by name.
 func New(store Outbox, broker Broker, cfg Config) (*Dispatcher, error) {
 	switch {
-	case store == nil:
+	case absent(store):
 		return nil, errors.New("dispatcher: the store is nil: pass an *outbox.Store")
-	case broker == nil:
+	case absent(broker):
 		return nil, errors.New("dispatcher: the broker is nil: pass a *rabbitmq.Broker or *memory.Broker")
 	}
 	cfg = cfg.withDefaults()

@@ -49,12 +49,14 @@ type Entry struct {
 // Option sets up one registration.
 type Option func(*Entry) error
 
+const maxTimeout = 30 * 24 * time.Hour
+
 // WithTimeout bounds each call of this handler, of Consume and of FailAction,
-// instead of the worker's default. d must be positive.
+// instead of the worker's default. d must be positive, and at most 30 days.
 func WithTimeout(d time.Duration) Option {
 	return func(e *Entry) error {
-		if d <= 0 {
-			return fmt.Errorf("WithTimeout is %v: want more than 0", d)
+		if d <= 0 || d > maxTimeout {
+			return fmt.Errorf("WithTimeout is %v: want more than 0 and at most %v", d, maxTimeout)
 		}
 		e.Timeout = d
 		return nil
@@ -89,7 +91,7 @@ func WithMiddleware(mw ...Middleware) Option {
 // by worker.New.
 func (r *Registry) Handle(kind string, h Handler, opts ...Option) {
 	if isNil(h) {
-		r.fail(fmt.Errorf("handler: register %q: the handler is nil", kind))
+		r.fail(fmt.Errorf("handler: register %.100q: the handler is nil", kind))
 		return
 	}
 	r.add(kind, h, opts)

@@ -9,7 +9,12 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-const defaultMaxMessageBytes = 16 << 20
+const (
+	defaultMaxMessageBytes = 16 << 20
+	maxMessage             = 128 << 20
+	maxRungs               = 32
+	maxRung                = 24 * time.Hour
+)
 
 // defaultLadder is the same as package rabbitmq's, so that a retry waits as
 // long in a test as it does in production.
@@ -25,10 +30,10 @@ type Config struct {
 	// named "default". QueueType is ignored.
 	Topology ackbox.Topology
 	// RetryLadder lists the pauses that [Broker.Retry] can make, shortest
-	// first. Default 1s, 5s, 30s, 2m, 10m, 1h.
+	// first, at most 32 of them up to 24 h. Default 1s, 5s, 30s, 2m, 10m, 1h.
 	RetryLadder []time.Duration
 	// MaxMessageBytes is the largest payload that is accepted. Default 16 MiB,
-	// the limit of RabbitMQ 4.
+	// the limit of RabbitMQ 4; up to 128 MiB, that of RabbitMQ 3.
 	MaxMessageBytes int
 }
 
@@ -56,15 +61,18 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("memory: Topology: queue %q is taken: it holds the dead messages of %q", name+deadSuffix, name))
 		}
 	}
+	if len(c.RetryLadder) > maxRungs {
+		errs = append(errs, fmt.Errorf("memory: RetryLadder has %d rungs: at most %d are allowed", len(c.RetryLadder), maxRungs))
+	}
 	for i, rung := range c.RetryLadder {
-		if rung <= 0 {
-			errs = append(errs, fmt.Errorf("memory: RetryLadder[%d] is %v: want more than 0", i, rung))
+		if rung <= 0 || rung > maxRung {
+			errs = append(errs, fmt.Errorf("memory: RetryLadder[%d] is %v: want more than 0 and at most %v", i, rung, maxRung))
 		} else if i > 0 && rung <= c.RetryLadder[i-1] {
 			errs = append(errs, fmt.Errorf("memory: RetryLadder[%d] is %v: want more than RetryLadder[%d], %v", i, rung, i-1, c.RetryLadder[i-1]))
 		}
 	}
-	if c.MaxMessageBytes < 0 {
-		errs = append(errs, fmt.Errorf("memory: MaxMessageBytes is %d: want 0 (default %d) or more", c.MaxMessageBytes, defaultMaxMessageBytes))
+	if c.MaxMessageBytes < 0 || c.MaxMessageBytes > maxMessage {
+		errs = append(errs, fmt.Errorf("memory: MaxMessageBytes is %d: want 1 to %d, or 0 for the default", c.MaxMessageBytes, maxMessage))
 	}
 	return errors.Join(errs...)
 }

@@ -45,18 +45,19 @@ type Config struct {
 	// Default 10; 1 to 1000.
 	MaxAttempts int
 	// MaxPayloadBytes is the largest encoded payload that Enqueue accepts.
-	// Default 256 KiB. Keep it below the broker's limit (16 MiB on RabbitMQ 4).
+	// Default 256 KiB; 1 byte to 128 MiB. Keep it below the broker's limit (16
+	// MiB on RabbitMQ 4).
 	MaxPayloadBytes int
 	// MaxHeaderBytes bounds the sum of a job's header names and values.
-	// Default 16 KiB.
+	// Default 16 KiB; 1 byte to 64 KiB: on RabbitMQ all of them share one frame.
 	MaxHeaderBytes int
 	// StatementTimeout bounds every statement of the Store, Complete in a
-	// handler's transaction included. Default 5 s.
+	// handler's transaction included. Default 5 s; 1 ms to 1 h.
 	StatementTimeout time.Duration
 	// WireTimeout bounds how long a dispatcher may hold a claimed batch, and
 	// so for how long a frozen process can keep rows locked: PostgreSQL ends
 	// its session WireTimeout + StatementTimeout after it went silent.
-	// Default 10 s; it must exceed the broker's confirm timeout.
+	// Default 10 s; 1 ms to 1 h. It must exceed the broker's confirm timeout.
 	WireTimeout time.Duration
 	// HeadersFrom, if set, is called by Enqueue to add headers from the
 	// caller's context, such as a W3C traceparent. Headers given as options
@@ -77,6 +78,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+const (
+	maxPayload = 128 << 20
+	maxHeaders = 64 << 10
+	maxTimeout = time.Hour
+)
+
 // 40 of PostgreSQL's 63 bytes leave room for the names of the table's indexes.
 var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
 
@@ -86,12 +93,12 @@ func (c Config) validate(d *dialect) error {
 	const want = "want 1 to 40 lower-case letters, digits or underscores, no digit first"
 	switch {
 	case c.Schema != "" && !d.schemas:
-		bad("Schema is %q, but %s has no schemas: leave it empty", c.Schema, d.name)
+		bad("Schema is %.100q, but %s has no schemas: leave it empty", c.Schema, d.name)
 	case c.Schema != "" && !identifier.MatchString(c.Schema):
-		bad("Schema %q is not an identifier: %s", c.Schema, want)
+		bad("Schema %.100q is not an identifier: %s", c.Schema, want)
 	}
 	if !identifier.MatchString(c.Table) {
-		bad("Table %q is not an identifier: %s", c.Table, want)
+		bad("Table %.100q is not an identifier: %s", c.Table, want)
 	}
 	for i, q := range c.Queues {
 		errs = append(errs, ackbox.CheckName(fmt.Sprintf("Config.Queues[%d]", i), q))
@@ -99,17 +106,18 @@ func (c Config) validate(d *dialect) error {
 	if c.MaxAttempts < 1 || c.MaxAttempts > 1000 {
 		bad("MaxAttempts is %d: want 1 to 1000", c.MaxAttempts)
 	}
-	if c.MaxPayloadBytes < 1 {
-		bad("MaxPayloadBytes is %d: want at least 1", c.MaxPayloadBytes)
+	if c.MaxPayloadBytes < 1 || c.MaxPayloadBytes > maxPayload {
+		bad("MaxPayloadBytes is %d: want 1 to %d", c.MaxPayloadBytes, maxPayload)
 	}
-	if c.MaxHeaderBytes < 1 {
-		bad("MaxHeaderBytes is %d: want at least 1", c.MaxHeaderBytes)
+	if c.MaxHeaderBytes < 1 || c.MaxHeaderBytes > maxHeaders {
+		bad("MaxHeaderBytes is %d: want 1 to %d", c.MaxHeaderBytes, maxHeaders)
 	}
-	if c.StatementTimeout < time.Millisecond {
-		bad("StatementTimeout is %v: want at least 1ms", c.StatementTimeout)
+	// PostgreSQL is told their sum in milliseconds, as a 32-bit number.
+	if c.StatementTimeout < time.Millisecond || c.StatementTimeout > maxTimeout {
+		bad("StatementTimeout is %v: want 1ms to %v", c.StatementTimeout, maxTimeout)
 	}
-	if c.WireTimeout < time.Millisecond {
-		bad("WireTimeout is %v: want at least 1ms", c.WireTimeout)
+	if c.WireTimeout < time.Millisecond || c.WireTimeout > maxTimeout {
+		bad("WireTimeout is %v: want 1ms to %v", c.WireTimeout, maxTimeout)
 	}
 	return errors.Join(errs...)
 }

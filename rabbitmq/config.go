@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ackbox/ackbox"
 )
@@ -21,7 +24,8 @@ type Config struct {
 	// RabbitMQ's URI specification (heartbeat, auth_mechanism, cacertfile, ...).
 	URL string
 	// Name is shown by the broker beside the connections, followed by "publish"
-	// or "consume". Default "ackbox <hostname> <pid>".
+	// or "consume": up to 200 bytes of printable UTF-8. Default "ackbox
+	// <hostname> <pid>".
 	Name string
 	// TLS configures amqps: authorities, client certificates. It is cloned, and
 	// an error with an amqp:// URL. Default: the system's authorities.
@@ -140,6 +144,9 @@ func (c Config) validate(t target) error {
 	}
 	if len(c.Name) > 200 {
 		complain("Name is %d bytes long: at most 200 are allowed", len(c.Name))
+	}
+	if !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, unicode.IsControl) {
+		complain("Name %.100q is not valid UTF-8, or has control characters", c.Name)
 	}
 	if err := c.Topology.Validate(); err != nil {
 		complain("Topology: %w", err)

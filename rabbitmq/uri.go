@@ -45,6 +45,9 @@ func parseURL(raw string) (target, error) {
 	if err != nil {
 		return target{}, errURL
 	}
+	if uri.Port < 1 || uri.Port > 65535 {
+		return target{}, errors.New("rabbitmq: Config.URL names a port that cannot be: want 1 to 65535, or none for the default")
+	}
 	for _, m := range uri.AuthMechanism {
 		switch strings.ToUpper(m) {
 		case "PLAIN", "AMQPLAIN", "EXTERNAL":

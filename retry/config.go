@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/robfig/cron/v3"
 
@@ -64,12 +68,14 @@ type Config struct {
 	// StuckAfter is how long nobody must have vouched for a sent job before it
 	// can be taken for lost. Workers vouch for what they hold every
 	// worker.Config.VouchInterval (30 s); StuckAfter must be more than four
-	// times that. Default 10 minutes; at least 1 s.
+	// times that. Default 10 minutes; 1 s to 30 days.
 	StuckAfter time.Duration
 	// Retention is how long done, cancelled and publish-only rows are kept.
-	// Until then a late duplicate is still recognised. Default 3 days.
+	// Until then a late duplicate is still recognised. Default 3 days; up to
+	// 100 years.
 	Retention time.Duration
-	// DeadRetention is how long dead rows are kept. Default 90 days.
+	// DeadRetention is how long dead rows are kept. Default 90 days; up to 100
+	// years.
 	DeadRetention time.Duration
 	// Batch bounds the rows of one statement; a sweep repeats it while it
 	// comes back full, at most 100 times. Default 1000; 1 to 10,000.
@@ -97,22 +103,36 @@ func (c Config) validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("retry: Config."+format, args...)) }
 	for _, s := range []struct{ field, spec string }{{"Rearm", c.Rearm}, {"Resend", c.Resend}, {"Purge", c.Purge}} {
 		if err := checkSpec(s.spec); err != nil {
-			bad("%s %q is no cron spec: want five fields or \"@every 30s\": %w", s.field, s.spec, err)
+			bad("%s %.100q is no cron spec: want five fields or \"@every 30s\": %w", s.field, s.spec, err)
 		}
 	}
-	if c.StuckAfter < time.Second {
-		bad("StuckAfter is %v: want at least 1s", c.StuckAfter)
+	if c.StuckAfter < time.Second || c.StuckAfter > maxStuck {
+		bad("StuckAfter is %v: want at least 1s and at most %v", c.StuckAfter, maxStuck)
 	}
-	if c.Retention < 0 {
-		bad("Retention is %v: want 0 (the default) or more", c.Retention)
+	if c.Retention < 0 || c.Retention > maxRetention {
+		bad("Retention is %v: want 0 (the default) or more, at most %v", c.Retention, maxRetention)
 	}
-	if c.DeadRetention < 0 {
-		bad("DeadRetention is %v: want 0 (the default) or more", c.DeadRetention)
+	if c.DeadRetention < 0 || c.DeadRetention > maxRetention {
+		bad("DeadRetention is %v: want 0 (the default) or more, at most %v", c.DeadRetention, maxRetention)
 	}
 	if c.Batch < 1 || c.Batch > 10_000 {
 		bad("Batch is %d: want 1 to 10000", c.Batch)
 	}
 	return errors.Join(errs...)
+}
+
+// Far enough from what times and durations can hold.
+const (
+	maxStuck     = 30 * 24 * time.Hour
+	maxRetention = 100 * 365 * 24 * time.Hour
+	maxSpec      = 500 // bytes; every minute of an hour by its number takes 169
+)
+
+// absent reports whether v is nil or an interface around a nil pointer, of
+// which the first call would only panic.
+func absent(v any) bool {
+	value := reflect.ValueOf(v)
+	return v == nil || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
 // checkSpec refuses what cron cannot parse (some specs make its parser panic)
@@ -123,6 +143,10 @@ func checkSpec(spec string) (err error) {
 			err = fmt.Errorf("it cannot be parsed: %v", p)
 		}
 	}()
+	// cron's errors repeat the spec, whatever is in it.
+	if len(spec) > maxSpec || !utf8.ValidString(spec) || strings.ContainsFunc(spec, unicode.IsControl) {
+		return fmt.Errorf("want at most %d bytes of printable UTF-8", maxSpec)
+	}
 	schedule, err := cron.ParseStandard(spec)
 	if err != nil {
 		return err

@@ -27,9 +27,9 @@ type Sweeper struct {
 // a nil store or broker, and on every bad field of cfg, by name.
 func NewSweeper(store Store, broker Broker, cfg Config) (*Sweeper, error) {
 	switch {
-	case store == nil:
+	case absent(store):
 		return nil, errors.New("retry: the store is nil: pass an *outbox.Store")
-	case broker == nil:
+	case absent(broker):
 		return nil, errors.New("retry: the broker is nil: pass a *rabbitmq.Broker or *memory.Broker")
 	}
 	cfg = cfg.withDefaults()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -74,33 +75,35 @@ type Config struct {
 	// queues. Default 16; 1 to 100,000.
 	Concurrency int
 	// JobTimeout ends the context of a call of a handler that sets no timeout
-	// of its own. Default 1 minute.
+	// of its own. Default 1 minute; up to 30 days.
 	JobTimeout time.Duration
 	// Grace is how long jobs in hand may go on after Run was told to stop,
-	// before their contexts are cancelled. Default 15 s.
+	// before their contexts are cancelled. Default 15 s; up to 24 h.
 	Grace time.Duration
 	// Backoff spaces the tries of handlers that set no policy of their own.
 	// Default [retry.Default]: 1 s, doubling up to 1 h.
 	Backoff retry.Policy
 	// MaxAttempts is how many tries a message without a row has. Jobs bring
-	// their own number. Default 10.
+	// their own number. Default 10; 1 to 1000.
 	MaxAttempts int
 	// FailActionAttempts is how often FailAction is called until it succeeds.
 	// Default 3; 1 to 100.
 	FailActionAttempts int
 	// MaxReturns is how often one try may come back from the broker without
 	// an outcome, because its workers died, before that counts as a failed
-	// try. Default 10; below 20, where RabbitMQ 4 drops the message.
+	// try. Default 10; 1 to 19: at 20 RabbitMQ 4 drops the message.
 	MaxReturns int
 	// UnknownKindDelay is how long a job of a kind that is not registered here
-	// (a rolling deploy) waits before it is sent again, uncharged. Default 15 s.
+	// (a rolling deploy) waits before it is sent again, uncharged. Default 15 s;
+	// up to 24 h.
 	UnknownKindDelay time.Duration
 	// FlushInterval and FlushSize bound how long, and how many, outcomes wait
-	// to be recorded together. Defaults 2 ms and 256.
+	// to be recorded together. Defaults 2 ms and 256; up to 1 minute and 5000.
 	FlushInterval time.Duration
 	FlushSize     int
 	// VouchInterval is how often the ledger is told which jobs are in hand. It
-	// must be below a quarter of the sweeper's StuckAfter. Default 30 s.
+	// must be below a quarter of the sweeper's StuckAfter. Default 30 s; 1 ms to
+	// 24 h.
 	VouchInterval time.Duration
 	// Logger receives failures and what people must know; never payloads.
 	// Default slog.Default().
@@ -148,9 +151,9 @@ func (c Config) validate() error {
 			bad("%s is %d: want 1 to %d", field, n, most)
 		}
 	}
-	positive := func(field string, d time.Duration) {
-		if d <= 0 {
-			bad("%s is %v: want more than 0", field, d)
+	positive := func(field string, d, most time.Duration) {
+		if d <= 0 || d > most {
+			bad("%s is %v: want more than 0 and at most %v", field, d, most)
 		}
 	}
 	seen := make(map[string]bool)
@@ -169,10 +172,24 @@ func (c Config) validate() error {
 	upTo("FailActionAttempts", c.FailActionAttempts, 100)
 	upTo("MaxReturns", c.MaxReturns, 19)
 	upTo("FlushSize", c.FlushSize, 5000)
-	positive("JobTimeout", c.JobTimeout)
-	positive("Grace", c.Grace)
-	positive("UnknownKindDelay", c.UnknownKindDelay)
-	positive("FlushInterval", c.FlushInterval)
-	positive("VouchInterval", c.VouchInterval)
+	positive("JobTimeout", c.JobTimeout, 30*day)
+	positive("Grace", c.Grace, day)
+	positive("UnknownKindDelay", c.UnknownKindDelay, day)
+	positive("FlushInterval", c.FlushInterval, time.Minute)
+	if c.VouchInterval < time.Millisecond || c.VouchInterval > day {
+		bad("VouchInterval is %v: want 1ms to %v", c.VouchInterval, day)
+	}
+	if absent(c.Backoff) {
+		bad("Backoff holds a nil %T: want a policy such as retry.Exponential, or none", c.Backoff)
+	}
 	return errors.Join(errs...)
+}
+
+const day = 24 * time.Hour
+
+// absent reports whether v is nil or an interface around a nil pointer, of
+// which the first call would only panic.
+func absent(v any) bool {
+	value := reflect.ValueOf(v)
+	return v == nil || value.Kind() == reflect.Pointer && value.IsNil()
 }

@@ -43,9 +43,9 @@ const afterGrace = 5 * time.Second
 // field of cfg, by name.
 func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Worker, error) {
 	switch {
-	case ledger == nil:
+	case absent(ledger):
 		return nil, errors.New("worker: the ledger is nil: pass an *outbox.Store")
-	case broker == nil:
+	case absent(broker):
 		return nil, errors.New("worker: the broker is nil: pass a *rabbitmq.Broker or *memory.Broker")
 	case reg == nil:
 		return nil, errors.New("worker: the registry is nil: pass handler.NewRegistry() with handlers in it")
