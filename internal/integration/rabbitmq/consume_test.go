@@ -17,14 +17,14 @@ import (
 // the old B is the tag of the new C.
 func TestStaleAckNeverAcksAStranger(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, nil)
-	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via})
 	batch := jobs(work, 3)
 	f.publish(batch, ackbox.Acked)
 	s := f.subscribe(work, 3)
 	a, b, c := s.next(), s.next(), s.next()
 	f.must("Ack", a.Receipt.Ack())
-	p.cut()
+	p.Cut()
 	if err := s.returned(); err == nil {
 		t.Fatal("Consume returned nil although its connection was cut")
 	}
@@ -41,7 +41,7 @@ func TestStaleAckNeverAcksAStranger(t *testing.T) {
 			t.Errorf("a stale receipt gives %v, want ErrClosed", stale)
 		}
 	}
-	p.cut() // gives back what is unacked: both must still be there
+	p.Cut() // gives back what is unacked: both must still be there
 	_ = s.returned()
 	s = f.subscribe(work, 3)
 	f.must("Ack", s.next().Receipt.Ack())
@@ -144,18 +144,18 @@ func TestRequeueIsCounted(t *testing.T) {
 
 func TestConsumeWaitsForAServer(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, nil)
-	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address()), DialTimeout: 200 * time.Millisecond})
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via, DialTimeout: 200 * time.Millisecond})
 	f.publish(jobs(work, 1), ackbox.Acked)
-	p.freeze()
+	p.Freeze()
 	s := f.subscribe(work, 1)
 	eventually(t, func() bool { return f.logged("connection=consume") > 0 }, func() any { return f.log })
-	p.thaw()
+	p.Thaw()
 	f.must("Ack", s.next().Receipt.Ack())
 	s.stop()
 	f.must("Consume", s.returned())
-	p.freeze()
-	p.cut()
+	p.Freeze()
+	p.Cut()
 	s = f.subscribe(work, 1)
 	s.stop()
 	f.must("Consume that never connected", s.returned())

@@ -14,6 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/integration/netfault"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -256,6 +257,18 @@ func at(t *testing.T, scheme, address string) string {
 	}
 	u.Scheme, u.Host = scheme, address
 	return u.String()
+}
+
+// proxied starts a proxy in front of the test's server, to be cut and frozen, and
+// returns the test's URL through it.
+func proxied(t *testing.T) (p *netfault.Proxy, via string) {
+	t.Helper()
+	u, err := url.Parse(testenv.AMQPURL(t))
+	if err != nil {
+		t.Fatal("the test's URL does not parse")
+	}
+	p = netfault.Start(t, u.Host)
+	return p, at(t, u.Scheme, p.Address())
 }
 
 // closeConnections has the server close the n connections of the test's vhost;

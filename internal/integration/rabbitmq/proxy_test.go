@@ -5,21 +5,17 @@ import (
 	"net"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/ackbox/ackbox/internal/testenv"
 )
 
-// proxy stands between a broker object and the server, to be cut and frozen.
+// proxy ends TLS in the server's place, to be cut and frozen under it. For plain
+// connections there is package netfault.
 type proxy struct {
 	listener net.Listener
 	server   string
 	all      sync.WaitGroup
-
-	accepted atomic.Int64 // connections so far
-
-	budget atomic.Int64 // octets to the server until everything is cut; negative: no end
 
 	mu     sync.Mutex
 	gate   chan struct{} // closed while data may flow
@@ -27,7 +23,7 @@ type proxy struct {
 	closed bool
 }
 
-// newProxy listens for plain connections, or for TLS if cfg is not nil.
+// newProxy listens for TLS, and speaks plainly to the test's server.
 func newProxy(t *testing.T, cfg *tls.Config) *proxy {
 	t.Helper()
 	u, err := url.Parse(testenv.AMQPURL(t))
@@ -38,11 +34,8 @@ func newProxy(t *testing.T, cfg *tls.Config) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg != nil {
-		l = tls.NewListener(l, cfg)
-	}
+	l = tls.NewListener(l, cfg)
 	p := &proxy{listener: l, server: u.Host, gate: make(chan struct{}), conns: make(map[net.Conn]bool)}
-	p.budget.Store(-1)
 	close(p.gate)
 	p.all.Go(p.accept)
 	t.Cleanup(func() {
@@ -65,7 +58,6 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		p.accepted.Add(1)
 		server, err := net.Dial("tcp", p.server)
 		if err != nil {
 			_ = client.Close()
@@ -78,19 +70,12 @@ func (p *proxy) accept() {
 		if over {
 			p.cut()
 		}
-		p.all.Go(func() { p.pipe(server, client, true) })
-		p.all.Go(func() { p.pipe(client, server, false) })
+		p.all.Go(func() { p.pipe(server, client) })
+		p.all.Go(func() { p.pipe(client, server) })
 	}
 }
 
-// open counts the clients' connections that neither side has closed.
-func (p *proxy) open() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.conns) / 2
-}
-
-func (p *proxy) pipe(to, from net.Conn, counted bool) {
+func (p *proxy) pipe(to, from net.Conn) {
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -107,11 +92,6 @@ func (p *proxy) pipe(to, from net.Conn, counted bool) {
 			return
 		}
 		<-p.flow()
-		if counted && p.budget.Load() >= 0 && p.budget.Add(-int64(n)) < 0 {
-			p.budget.Store(-1)
-			p.cut()
-			return
-		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
@@ -150,6 +130,3 @@ func (p *proxy) cut() {
 		delete(p.conns, c)
 	}
 }
-
-// cutAfter cuts everything once the server was sent that many more octets.
-func (p *proxy) cutAfter(octets int) { p.budget.Store(int64(octets)) }

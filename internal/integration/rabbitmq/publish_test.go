@@ -2,6 +2,8 @@ package rabbitmq_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -55,8 +57,8 @@ func TestNackedByFullQueue(t *testing.T) {
 
 func TestBadMessagesDoNotStopTheirNeighbours(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, nil)
-	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via})
 	batch := jobs(work, 14)
 	want := make([]ackbox.Status, len(batch))
 	for i := range want {
@@ -83,7 +85,7 @@ func TestBadMessagesDoNotStopTheirNeighbours(t *testing.T) {
 	if n, err := f.Waiting(f.ctx, work); err != nil || n < 6 {
 		t.Errorf("%d messages wait (%v), want at least the 6 good ones", n, err)
 	}
-	if n := p.accepted.Load(); n != 2 {
+	if n := p.Accepted(); n != 2 {
 		t.Errorf("%d connections: want the first publishing one, and the one of Waiting", n)
 	}
 	if f.log.String() != "" {
@@ -113,8 +115,8 @@ func TestDeletedTopologyComesBack(t *testing.T) {
 
 func TestCutMidBatchIsUnknownAndHeals(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, nil)
-	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address()), Topology: ackbox.Topology{
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via, Topology: ackbox.Topology{
 		Queues: []ackbox.Queue{{Name: work, Type: ackbox.Classic}},
 	}})
 	batch := jobs(work, 2000)
@@ -122,7 +124,7 @@ func TestCutMidBatchIsUnknownAndHeals(t *testing.T) {
 	for _, j := range batch {
 		missing[j.ID] = true
 	}
-	p.cutAfter(100_000)
+	p.CutAfter(100_000)
 	cuts := 0
 	for todo := batch; len(todo) > 0; {
 		f.must("Ready", f.Ready(f.ctx))
@@ -141,7 +143,7 @@ func TestCutMidBatchIsUnknownAndHeals(t *testing.T) {
 		}
 		if len(unknown) > 0 {
 			if cuts++; cuts < 3 {
-				p.cutAfter(50_000)
+				p.CutAfter(50_000)
 			}
 		}
 		todo = unknown
@@ -159,10 +161,10 @@ func TestCutMidBatchIsUnknownAndHeals(t *testing.T) {
 
 func TestReconnectsEndlesslyAndLeavesNothing(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, nil)
-	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via})
 	s := f.subscribe(work, 1)
-	lose := map[string]func(){"the network": p.cut, "the server": func() { closeConnections(t, 2) }}
+	lose := map[string]func(){"the network": p.Cut, "the server": func() { closeConnections(t, 2) }}
 	for _, who := range []string{"the network", "the network", "the server", "the network", "the network"} {
 		f.publish(jobs(work, 3), ackbox.Acked)
 		f.must("Ack", s.next().Receipt.Ack())
@@ -177,11 +179,45 @@ func TestReconnectsEndlesslyAndLeavesNothing(t *testing.T) {
 		}, func() any { return f.log })
 	}
 	f.must("Ack", s.next().Receipt.Ack())
-	if n := p.accepted.Load(); n != 12 {
+	if n := p.Accepted(); n != 12 {
 		t.Errorf("%d connections in all, want 2 and 2 for each of 5 losses", n)
 	}
-	if n := p.open(); n != 2 {
+	if n := p.Connections(); n != 2 {
 		t.Errorf("%d connections are open, want 2", n)
+	}
+}
+
+// Not parallel: it counts the goroutines of the process.
+func TestFiftyReconnectsLeaveNothing(t *testing.T) {
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via, MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond})
+	s := f.subscribe(work, 1)
+	f.publish(jobs(work, 1), ackbox.Acked)
+	f.must("Ack", s.next().Receipt.Ack())
+	state := func() [3]int {
+		connections, channels := testenv.Rabbit(t).Open()
+		return [3]int{connections, channels, runtime.NumGoroutine()}
+	}
+	var before, after [3]int
+	eventually(t, func() bool {
+		before = state()
+		return before[0] == 2 && before[1] == 2 // one to publish, one to consume
+	}, func() any { return before })
+	for range 50 {
+		p.Cut()
+		if err := s.returned(); err == nil {
+			t.Fatal("Consume returned nil although its connection was cut")
+		}
+		s = f.subscribe(work, 1)
+		eventually(t, func() bool { return f.Publish(f.ctx, jobs(work, 1))[0].Status == ackbox.Acked }, func() any { return f.log })
+		f.must("Ack", s.next().Receipt.Ack())
+	}
+	eventually(t, func() bool {
+		after = state()
+		return after == before
+	}, func() any { return fmt.Sprintf("connections, channels, goroutines: %v, want %v", after, before) })
+	if n := p.Accepted(); n != 102 {
+		t.Errorf("%d connections in all, want 2 and 2 for each of 50 losses", n)
 	}
 }
 
@@ -190,11 +226,11 @@ func TestFrozenPeer(t *testing.T) {
 	for name, size := range map[string]int{"small messages": 2, "messages that fill the socket": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newProxy(t, nil)
+			p, via := proxied(t)
 			f := ready(t, rabbitmq.Config{
-				URL: at(t, "amqp", p.address()), ConfirmTimeout: time.Second, DialTimeout: time.Second, WriteTimeout: 30 * time.Second,
+				URL: via, ConfirmTimeout: time.Second, DialTimeout: time.Second, WriteTimeout: 30 * time.Second,
 			})
-			p.freeze()
+			p.Freeze()
 			batch := jobs(work, 32)
 			for i := range batch {
 				batch[i].Payload = make([]byte, size)
@@ -209,7 +245,7 @@ func TestFrozenPeer(t *testing.T) {
 			if err := f.Ready(ctx); err == nil {
 				t.Error("Ready although the peer is frozen")
 			}
-			p.thaw()
+			p.Thaw()
 			f.must("Ready", f.Ready(f.ctx))
 			f.publish(jobs(work, 3), ackbox.Acked)
 		})
@@ -218,8 +254,8 @@ func TestFrozenPeer(t *testing.T) {
 
 func TestCallersDeadlineDoesNotCostTheConnection(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, nil)
-	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via})
 	f.publish(jobs(work, 1), ackbox.Acked)
 	for range 20 {
 		ctx, cancel := context.WithTimeout(f.ctx, 500*time.Microsecond)
@@ -231,7 +267,7 @@ func TestCallersDeadlineDoesNotCostTheConnection(t *testing.T) {
 		cancel()
 	}
 	f.publish(jobs(work, 1), ackbox.Acked)
-	if n := p.accepted.Load(); n != 1 || f.log.String() != "" {
+	if n := p.Accepted(); n != 1 || f.log.String() != "" {
 		t.Errorf("%d connections, want the first one:\n%s", n, f.log)
 	}
 }

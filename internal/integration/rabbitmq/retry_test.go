@@ -117,8 +117,8 @@ func TestRetrySurvivesADeletedRetryQueue(t *testing.T) {
 
 func TestRetryRefusesWhatTheFramesDoNotHold(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, nil)
-	f := ready(t, rabbitmq.Config{URL: at(t, "amqp", p.address())})
+	p, via := proxied(t)
+	f := ready(t, rabbitmq.Config{URL: via})
 	job := jobs(work, 1)[0]
 	job.Ledger, job.Headers = false, map[string]string{"big": strings.Repeat("x", 140_000)}
 	err := f.Retry(f.ctx, ackbox.Delivery{Job: job}, 0)
@@ -126,7 +126,7 @@ func TestRetryRefusesWhatTheFramesDoNotHold(t *testing.T) {
 		t.Errorf("Retry: %v", err)
 	}
 	f.publish(jobs(work, 1), ackbox.Acked)
-	if n := p.accepted.Load(); n != 1 {
+	if n := p.Accepted(); n != 1 {
 		t.Errorf("%d connections, want the first one", n)
 	}
 }

@@ -78,10 +78,10 @@ func TestDriftOfAnExchange(t *testing.T) {
 func TestDriftIsTriedSlowly(t *testing.T) {
 	t.Parallel()
 	testenv.Rabbit(t).DeclareQueue(work, map[string]any{"x-queue-type": "classic"})
-	p := newProxy(t, nil)
-	f := open(t, rabbitmq.Config{URL: at(t, "amqp", p.address()), MinBackoff: time.Millisecond, MaxBackoff: 300 * time.Millisecond})
+	p, via := proxied(t)
+	f := open(t, rabbitmq.Config{URL: via, MinBackoff: time.Millisecond, MaxBackoff: 300 * time.Millisecond})
 	f.refused(nil, "x-queue-type")
-	if n := p.accepted.Load(); n > 6 {
+	if n := p.Accepted(); n > 6 {
 		t.Errorf("%d connections in 0.7 s, retried every 0.15 to 0.3 s: a hot loop", n)
 	}
 }
