@@ -3,8 +3,10 @@ package rabbitmq
 import (
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
+	"syscall"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -22,6 +24,14 @@ func permanent(err error) bool {
 		return true
 	}
 	return false
+}
+
+// hungUp reports that the broker ended a connection without a word of AMQP. In
+// TLS 1.3 that is how a client learns that its certificate was refused: it may
+// see the alert, or only the reset that follows.
+func hungUp(err error) bool {
+	return code(err) == amqp.FrameError || errors.Is(err, amqp.ErrClosed) || errors.Is(err, io.EOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // code is the AMQP reply code inside err, 0 if there is none.

@@ -80,6 +80,9 @@ func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
 		if sock != nil {
 			_ = sock.Close()
 		}
+		if b.target.uri.Scheme == "amqps" && hungUp(err) {
+			err = fmt.Errorf("the broker hung up; it may want a client certificate that it trusts: %w", err)
+		}
 		return nil, fmt.Errorf("connect to %s: %w", b.target.display, err)
 	}
 	g := &generation{
