@@ -1,0 +1,97 @@
+package shop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/outbox"
+	"github.com/ackbox/ackbox/retry"
+)
+
+// ErrPlanned is the failure of a run that was planned to fail.
+var ErrPlanned = errors.New("shop: this run was planned to fail")
+
+// Register adds the shop's handlers to reg.
+func (a *App) Register(reg *handler.Registry) {
+	handler.Register(reg, &charging{a})
+	handler.Register(reg, &mailing{a})
+}
+
+type charging struct{ *App }
+
+// Consume implements handler.Typed.
+func (h *charging) Consume(ctx context.Context, job handler.Job[Charge]) error {
+	if err := h.begin(ctx, job.Job, job.Args.Plan); err != nil {
+		return err
+	}
+	return h.once(ctx, job.Job, "consume")
+}
+
+// FailAction implements handler.Typed.
+func (h *charging) FailAction(ctx context.Context, job handler.Job[Charge], _ error) error {
+	return h.once(ctx, job.Job, "fail")
+}
+
+// once has the job's effect and completes it, both or neither.
+func (h *charging) once(ctx context.Context, job ackbox.Job, action string) error {
+	return h.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := effect(tx, job, action); err != nil {
+			return err
+		}
+		return outbox.Complete(ctx, tx)
+	})
+}
+
+type mailing struct{ *App }
+
+// Consume implements handler.Typed.
+func (h *mailing) Consume(ctx context.Context, job handler.Job[Mail]) error {
+	if err := h.begin(ctx, job.Job, job.Args.Plan); err != nil {
+		return err
+	}
+	return effect(h.DB.WithContext(ctx), job.Job, "consume")
+}
+
+// FailAction implements handler.Typed.
+func (h *mailing) FailAction(ctx context.Context, job handler.Job[Mail], _ error) error {
+	return effect(h.DB.WithContext(ctx), job.Job, "fail")
+}
+
+// begin writes down that a run has begun and plays its plan.
+func (a *App) begin(ctx context.Context, job ackbox.Job, p Plan) error {
+	err := a.DB.WithContext(ctx).Exec(`INSERT INTO shop_runs (job, attempt, instance) VALUES (?, ?, ?)`,
+		job.ID, job.Attempt, a.cfg.Name).Error
+	if err != nil {
+		return fmt.Errorf("note the run: %w", err)
+	}
+	if p.Work > 0 {
+		timer := time.NewTimer(p.Work)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	switch {
+	case p.Doomed:
+		return retry.Permanent(ErrPlanned)
+	case p.Snooze && job.Attempt == 1 && job.Resend == 0:
+		return retry.Snooze(20 * time.Millisecond)
+	case job.Attempt <= p.FailFirst && p.Panic:
+		panic(ErrPlanned)
+	case job.Attempt <= p.FailFirst:
+		return ErrPlanned
+	}
+	return nil
+}
+
+func effect(db *gorm.DB, job ackbox.Job, action string) error {
+	return db.Exec(`INSERT INTO shop_effects (job, kind, action) VALUES (?, ?, ?)`, job.ID, job.Kind, action).Error
+}

@@ -1,0 +1,146 @@
+//go:build unix
+
+package site
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ackbox/ackbox/internal/integration/netfault"
+	"github.com/ackbox/ackbox/internal/testenv/servers"
+)
+
+// Site is a pair of servers, each behind a proxy.
+type Site struct {
+	Postgres *servers.Postgres
+	RabbitMQ *servers.RabbitMQ
+	// ToPostgres and ToRabbitMQ are the ways that the shop's instances go.
+	ToPostgres, ToRabbitMQ *netfault.Proxy
+
+	password string // of the role that the shop uses
+}
+
+// Role is the shop's role and database. It is no superuser: limits hold for it.
+const Role = "shop"
+
+// Open starts the servers. Close stops them and removes all they have written.
+func Open(ctx context.Context) (*Site, error) {
+	s := &Site{}
+	err := s.open(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Site) open(ctx context.Context) (err error) {
+	if s.Postgres, err = servers.NewPostgres(servers.PostgresOptions{}); err != nil {
+		return err
+	}
+	if s.RabbitMQ, err = servers.NewRabbitMQ(servers.RabbitMQOptions{}); err != nil {
+		return err
+	}
+	errs := make([]error, 2)
+	var wg sync.WaitGroup
+	wg.Go(func() { errs[0] = s.Postgres.Start(ctx) })
+	wg.Go(func() { errs[1] = s.RabbitMQ.Start(ctx) })
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := s.createDatabase(ctx); err != nil {
+		return err
+	}
+	if s.ToPostgres, err = netfault.Open(address(s.Postgres.Options.Port)); err != nil {
+		return err
+	}
+	s.ToRabbitMQ, err = netfault.Open(address(s.RabbitMQ.Options.Port))
+	return err
+}
+
+func address(port int) string { return net.JoinHostPort(servers.Host, strconv.Itoa(port)) }
+
+// Close stops what runs and removes its folders.
+func (s *Site) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var errs []error
+	for _, p := range []*netfault.Proxy{s.ToPostgres, s.ToRabbitMQ} {
+		if p != nil {
+			errs = append(errs, p.Close())
+		}
+	}
+	if s.Postgres != nil {
+		errs = append(errs, s.Postgres.Stop(ctx), s.Postgres.Remove())
+	}
+	if s.RabbitMQ != nil {
+		errs = append(errs, s.RabbitMQ.Stop(ctx), s.RabbitMQ.Remove())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Site) createDatabase(ctx context.Context) error {
+	s.password = rand.Text()
+	err := Exec(ctx, s.Postgres.URL(),
+		`CREATE ROLE `+Role+` LOGIN PASSWORD '`+s.password+`'`, `CREATE DATABASE `+Role+` OWNER `+Role)
+	if err != nil {
+		return fmt.Errorf("site: make the shop's database: %w", err)
+	}
+	return nil
+}
+
+// Exec runs statements in one session of its own, each for itself.
+func Exec(ctx context.Context, url string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // what counts is what was executed
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DatabaseURL leads to the shop's database, as its role, through the proxy.
+func (s *Site) DatabaseURL() string {
+	u := parse(Through(s.Postgres.URL(), s.ToPostgres.Address()))
+	u.User, u.Path = url.UserPassword(Role, s.password), "/"+Role
+	return u.String()
+}
+
+// AdminURL leads to the shop's database, as a superuser, directly.
+func (s *Site) AdminURL() string {
+	u := parse(s.Postgres.URL())
+	u.Path = "/" + Role
+	return u.String()
+}
+
+// AMQPURL leads to the vhost "/", through the proxy.
+func (s *Site) AMQPURL() string { return Through(s.RabbitMQ.URL(), s.ToRabbitMQ.Address()) }
+
+// Through returns a server's URL with a proxy's address in it.
+func Through(server, proxy string) string {
+	u := parse(server)
+	u.Host = proxy
+	return u.String()
+}
+
+func parse(server string) *url.URL {
+	u, err := url.Parse(server)
+	if err != nil {
+		panic(fmt.Sprintf("site: the URL of a server of ours does not parse: %T", err)) // it may hold a password
+	}
+	return u
+}

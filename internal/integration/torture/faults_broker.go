@@ -1,0 +1,85 @@
+//go:build unix
+
+package torture
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ackbox/ackbox/internal/integration/shop"
+)
+
+func brokerFaults() []fault {
+	ctl := func(name string, low, high time.Duration, begin []string, end ...string) fault {
+		return fault{"broker", name, func(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
+			d := between(rnd, low, high)
+			if _, err := r.site.RabbitMQ.Ctl(ctx, begin...); err != nil || len(end) == 0 {
+				return "", err
+			}
+			hold(ctx, d)
+			_, err := r.site.RabbitMQ.Ctl(context.WithoutCancel(ctx), end...)
+			return d.String(), err
+		}}
+	}
+	return []fault{
+		ctl("application stopped and started", 0, 2*time.Second, []string{"stop_app"}, "start_app"),
+		ctl("every connection closed", 0, 0, []string{"close_all_connections", "torture"}),
+		ctl("queue deleted", 0, 0, []string{"delete_queue", shop.Queue}),
+		ctl("queue purged", 0, 0, []string{"purge_queue", shop.Queue}),
+		ctl("memory alarm", time.Second, 5*time.Second, []string{"set_vm_memory_high_watermark", "0.0000001"}, "set_vm_memory_high_watermark", "0.4"),
+		ctl("disk alarm", time.Second, 5*time.Second, []string{"set_disk_free_limit", "99999GB"}, "set_disk_free_limit", "50MB"),
+		{"broker", "listeners suspended", suspendListeners},
+		{"broker", "exchange deleted", deleteExchange},
+		{"broker", "killed", killBroker},
+		{"broker", "killed and its disk wiped", wipeBroker},
+		{"broker", "frozen", freezeBroker},
+	}
+}
+
+// suspendListeners lets no new connection in, and cuts those that there are.
+func suspendListeners(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
+	d := between(rnd, 0, 4*time.Second)
+	_, err := r.site.RabbitMQ.Ctl(ctx, "suspend_listeners")
+	if err == nil {
+		_, err = r.site.RabbitMQ.Ctl(ctx, "close_all_connections", "torture")
+		hold(ctx, d)
+	}
+	_, errResume := r.site.RabbitMQ.Ctl(context.WithoutCancel(ctx), "resume_listeners")
+	return d.String(), errors.Join(err, errResume)
+}
+
+func deleteExchange(ctx context.Context, r *run, _ *rand.Rand) (string, error) {
+	_, err := r.site.RabbitMQ.Ctl(ctx, "eval",
+		`rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"`+shop.Exchange+`">>), false, <<"torture">>).`)
+	return "", err
+}
+
+func killBroker(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
+	d := between(rnd, 0, 3*time.Second)
+	if err := r.site.RabbitMQ.Kill(ctx); err != nil {
+		return "", err
+	}
+	hold(ctx, d)
+	return d.String(), r.site.RabbitMQ.Start(context.WithoutCancel(ctx))
+}
+
+func wipeBroker(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
+	d := between(rnd, 0, time.Second)
+	if err := r.site.RabbitMQ.Kill(ctx); err != nil {
+		return "", err
+	}
+	errWipe := r.site.RabbitMQ.Wipe()
+	hold(ctx, d)
+	return d.String(), errors.Join(errWipe, r.site.RabbitMQ.Start(context.WithoutCancel(ctx)))
+}
+
+func freezeBroker(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
+	d := between(rnd, 200*time.Millisecond, 6*time.Second)
+	if err := r.site.RabbitMQ.Freeze(); err != nil {
+		return "", err
+	}
+	hold(ctx, d)
+	return d.String(), r.site.RabbitMQ.Thaw()
+}
