@@ -34,7 +34,8 @@ type suspicion struct {
 // vouches at once for what was handed out before. And nobody must have vouched
 // for the job for StuckAfter. So a job that merely waits in a long queue, or
 // runs for long, is not sent again. One that is lost is found within about
-// 1.5 × StuckAfter and a few sweeps.
+// 1.5 × StuckAfter and a few sweeps. A sweep that cannot read the ledger forgets
+// what earlier ones saw: workers could not be heard then either.
 //
 // The errors of all queues are joined; one queue's do not keep the others
 // from being swept. Safe for concurrent use.
@@ -45,6 +46,9 @@ func (s *Sweeper) Resend(ctx context.Context) (int, error) {
 	// sent before it and is not waiting afterwards has left its queue.
 	ages, err := s.store.Ages(ctx)
 	if err != nil {
+		// Nobody could vouch for anything while the ledger was away, so silence
+		// until now says nothing: the waiting begins anew.
+		clear(s.suspects)
 		return 0, err
 	}
 	previous := s.suspects

@@ -28,6 +28,7 @@ type look struct {
 const (
 	gone    = -1 // the queue does not exist
 	failing = -2 // the broker does not answer
+	away    = -3 // the ledger does not answer
 )
 
 // StuckAfter is 8 minutes, so a suspicion settles in 2.
@@ -46,6 +47,8 @@ func TestResend(t *testing.T) {
 		"broker fails":              {{at: 1, waiting: failing}, {at: 3, waiting: failing}, {at: 4, waiting: failing}},
 		"broker fails once":         {{at: 1}, {at: 3, waiting: failing}, {at: 4}, {at: 5, resend: 1}},
 		"broker fails at the end":   {{at: 1}, {at: 3}, {at: 4, waiting: failing}, {at: 5, resend: 1}},
+		"ledger away once":          {{at: 1}, {at: 3, waiting: away}, {at: 4}, {at: 5}, {at: 6}, {at: 7, resend: 4}},
+		"ledger away at the end":    {{at: 1}, {at: 3}, {at: 60, waiting: away}, {at: 60.5}, {at: 61}, {at: 62.5}, {at: 63, resend: 60.5}},
 		"worked off past it":        {{at: 20, waiting: 9, frontier: 18}, {at: 22, waiting: 9, frontier: 20}, {at: 23, waiting: 9, frontier: 21, resend: 10}},
 		"frontier stands still":     {{at: 20, waiting: 9, frontier: 18}, {at: 22, waiting: 9, frontier: 18}, {at: 60, waiting: 9, frontier: 18, resend: 10}},
 		"frontier is forgotten":     {{at: 20, waiting: 9, frontier: 18}, {at: 22, waiting: 9}, {at: 23, waiting: 9, frontier: 18}},
@@ -59,6 +62,9 @@ func TestResend(t *testing.T) {
 			var resent string
 			s := &store{
 				ages: func(context.Context) ([]ackbox.QueueAge, error) {
+					if now.waiting == away {
+						return nil, errBase
+					}
 					age := ackbox.QueueAge{Queue: "q", Now: minute(now.at), Oldest: epoch}
 					if now.frontier > 0 {
 						age.Frontier = minute(now.frontier)
@@ -90,7 +96,8 @@ func TestResend(t *testing.T) {
 				if resent != want || n != wantN {
 					t.Errorf("minute %v: resent %q (%d jobs), want %q", now.at, resent, n, want)
 				}
-				if now.waiting == failing != (err != nil) || err != nil && (!errors.Is(err, errBase) || !strings.Contains(err.Error(), "queue q")) {
+				failed := now.waiting == failing || now.waiting == away
+				if failed != (err != nil) || failed && !errors.Is(err, errBase) || now.waiting == failing && !strings.Contains(err.Error(), "queue q") {
 					t.Errorf("minute %v: error %v", now.at, err)
 				}
 			}
