@@ -5,6 +5,7 @@ package servers
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,17 @@ var rabbitSearch = search{
 	needs: []string{"rabbitmq-server", "rabbitmqctl", "rabbitmq-env"},
 }
 
+var bouncerSearch = search{
+	globs: []string{
+		"/usr/sbin", // Debian, Ubuntu
+		"/usr/bin",  // Red Hat
+		"/opt/homebrew/opt/pgbouncer/bin",
+		"/usr/local/opt/pgbouncer/bin",
+		"/usr/local/bin",
+	},
+	needs: []string{"pgbouncer"},
+}
+
 // epmd, the port mapper of Erlang's nodes, is on PATH or inside Erlang itself.
 var epmdSearch = search{
 	globs: []string{
@@ -62,12 +74,26 @@ var epmdSearch = search{
 }
 
 // FindPostgres returns the folder of PostgreSQL's server programs, or
-// ErrNotInstalled.
-func FindPostgres() (string, error) { return postgresSearch.find(os.Getenv("PATH")) }
+// ErrNotInstalled with what to do about it.
+func FindPostgres() (string, error) { return postgresSearch.findOr("postgresql") }
 
-// FindRabbitMQ returns the folder of RabbitMQ's own scripts, or
-// ErrNotInstalled.
-func FindRabbitMQ() (string, error) { return rabbitSearch.find(os.Getenv("PATH")) }
+// FindRabbitMQ returns the folder of RabbitMQ's own scripts, or ErrNotInstalled
+// with what to do about it.
+func FindRabbitMQ() (string, error) { return rabbitSearch.findOr("rabbitmq-server") }
+
+// FindPgBouncer returns the folder of pgbouncer, or ErrNotInstalled with what to
+// do about it.
+func FindPgBouncer() (string, error) { return bouncerSearch.findOr("pgbouncer") }
+
+// findOr finds on PATH or elsewhere, or says which package of Debian's to
+// install.
+func (s search) findOr(pkg string) (string, error) {
+	dir, err := s.find(os.Getenv("PATH"))
+	if errors.Is(err, ErrNotInstalled) {
+		return "", fmt.Errorf("%w on this machine: install its server programs (Debian: apt-get install %s; as root, `make test` does it)", err, pkg)
+	}
+	return dir, err
+}
 
 func (s search) find(path string) (string, error) {
 	for _, dir := range filepath.SplitList(path) {

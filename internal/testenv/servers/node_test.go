@@ -13,20 +13,25 @@ import (
 
 func contains(err error, text string) bool { return strings.Contains(err.Error(), text) }
 
-// node is what the two kinds have in common, as a fault test uses it.
+// node is what those with data have in common, as a fault test uses it.
 type node interface {
-	Start(context.Context) error
-	Stop(context.Context) error
-	Kill(context.Context) error
+	runner
 	Freeze() error
 	Thaw() error
 	Wipe() error
-	Remove() error
 	PID() int
 }
 
+// runner is what all have in common.
+type runner interface {
+	Start(context.Context) error
+	Stop(context.Context) error
+	Kill(context.Context) error
+	Remove() error
+}
+
 // started starts a node that is stopped and removed when the test ends.
-func started(t *testing.T, n node, err error) {
+func started(t *testing.T, n runner, err error) {
 	t.Helper()
 	if errors.Is(err, ErrNotInstalled) {
 		t.Fatalf("this test starts a node of its own: install the server's programs: %v", err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/ackbox/ackbox/internal/testenv"
@@ -37,52 +36,39 @@ type sources struct {
 
 // machine is what locate asks about the machine; tests put another in place.
 type machine struct {
-	getenv       func(string) string
-	findPostgres func() (string, error)
-	findRabbitMQ func() (string, error)
-	docker       func(context.Context) bool
-	installable  func() bool
-	install      func(ctx context.Context, log string, packages ...string) error
+	getenv        func(string) string
+	findPostgres  func() (string, error)
+	findRabbitMQ  func() (string, error)
+	findPgBouncer func() (string, error)
+	docker        func(context.Context) bool
+	installable   func() bool
+	install       func(ctx context.Context, log string, packages ...string) error
 }
 
-// locate decides where each server comes from, and installs what can be had no
-// other way.
+// locate installs what programs can be had, and decides where each server comes
+// from.
 func (m Manager) locate(ctx context.Context, on machine) (sources, error) {
 	env, err := fromEnvironment(on.getenv)
 	if err != nil {
 		return sources{}, err
 	}
 	s := sources{env: env}
-	missing := func() (packages []string, err error) {
-		s.postgres, err = pick(ctx, env.Database, on.findPostgres, on.docker)
-		if err != nil {
-			return nil, err
-		}
-		s.rabbitmq, err = pick(ctx, env.AMQP, on.findRabbitMQ, on.docker)
-		if s.postgres.kind == "" {
-			packages = append(packages, "postgresql")
-		}
-		if s.rabbitmq.kind == "" {
-			packages = append(packages, "rabbitmq-server")
-		}
-		return packages, err
+	incomplete := m.ensure(ctx, on)
+	s.postgres, err = pick(ctx, env.Database, on.findPostgres, on.docker)
+	if err != nil {
+		return sources{}, err
 	}
-	packages, err := missing()
-	if err != nil || len(packages) == 0 {
-		return s, err
+	s.rabbitmq, err = pick(ctx, env.AMQP, on.findRabbitMQ, on.docker)
+	if err != nil {
+		return sources{}, err
 	}
-	if !on.installable() {
-		return sources{}, absent(packages)
+	if s.postgres.kind == "" || s.rabbitmq.kind == "" {
+		return sources{}, errors.Join(incomplete, absent(s))
 	}
-	log := filepath.Join(m.Root, "apt.log")
-	m.say("installing %s (output in %s)", strings.Join(packages, " "), log)
-	if err := on.install(ctx, log, packages...); err != nil {
-		return sources{}, errors.Join(err, absent(packages))
+	if incomplete != nil {
+		m.say("%v", incomplete)
 	}
-	if packages, err = missing(); err == nil && len(packages) > 0 {
-		err = fmt.Errorf("installed, but not found: %w", absent(packages))
-	}
-	return s, err
+	return s, nil
 }
 
 // pick returns the first source of a server that exists, or none.
@@ -120,25 +106,25 @@ func fromEnvironment(getenv func(string) string) (URLs, error) {
 }
 
 // absent says what to do about servers that are nowhere.
-func absent(packages []string) error {
-	advice := map[string]string{
-		"postgresql":      "PostgreSQL: install it (Debian: postgresql; Homebrew: postgresql), or set " + testenv.DatabaseVar,
-		"rabbitmq-server": "RabbitMQ: install it (Debian: rabbitmq-server; Homebrew: rabbitmq), or set " + testenv.AMQPVar + " and " + testenv.APIVar,
+func absent(s sources) error {
+	lines := []string{"a server for the tests is missing, and no Docker engine answers"}
+	if s.postgres.kind == "" {
+		lines = append(lines, "PostgreSQL: install it (Debian: postgresql; Homebrew: postgresql), or set "+testenv.DatabaseVar)
 	}
-	lines := []string{"a server for the tests is missing, no Docker engine answers, and only root can install packages here"}
-	for _, p := range packages {
-		lines = append(lines, advice[p])
+	if s.rabbitmq.kind == "" {
+		lines = append(lines, "RabbitMQ: install it (Debian: rabbitmq-server; Homebrew: rabbitmq), or set "+testenv.AMQPVar+" and "+testenv.APIVar)
 	}
 	return errors.New(strings.Join(append(lines, "or start a Docker engine"), "\n  - "))
 }
 
 func thisMachine(getenv func(string) string) machine {
 	return machine{
-		getenv:       getenv,
-		findPostgres: servers.FindPostgres,
-		findRabbitMQ: servers.FindRabbitMQ,
-		docker:       dockerAnswers,
-		installable:  apt.Usable,
-		install:      apt.Install,
+		getenv:        getenv,
+		findPostgres:  servers.FindPostgres,
+		findRabbitMQ:  servers.FindRabbitMQ,
+		findPgBouncer: servers.FindPgBouncer,
+		docker:        dockerAnswers,
+		installable:   apt.Usable,
+		install:       apt.Install,
 	}
 }

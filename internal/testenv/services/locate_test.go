@@ -26,11 +26,12 @@ func fakeMachine(env map[string]string, has ...string) (machine, *[]string) {
 		}
 	}
 	return machine{
-		getenv:       func(name string) string { return env[name] },
-		findPostgres: find("postgres", "postgresql"),
-		findRabbitMQ: find("rabbit", "rabbitmq-server"),
-		docker:       func(context.Context) bool { return slices.Contains(has, "docker") },
-		installable:  func() bool { return slices.Contains(has, "apt") },
+		getenv:        func(name string) string { return env[name] },
+		findPostgres:  find("postgres", "postgresql"),
+		findRabbitMQ:  find("rabbit", "rabbitmq-server"),
+		findPgBouncer: find("bouncer", "pgbouncer"),
+		docker:        func(context.Context) bool { return slices.Contains(has, "docker") },
+		installable:   func() bool { return slices.Contains(has, "apt") },
 		install: func(_ context.Context, _ string, packages ...string) error {
 			installed = append(installed, packages...)
 			return nil
@@ -48,12 +49,13 @@ func TestEachServerIsLookedForOnItsOwn(t *testing.T) {
 		postgres, rabbit sourceKind
 		installs         []string
 	}{
-		"the environment first":      {both, []string{"postgres", "rabbit", "docker", "apt"}, environment, environment, nil},
+		"the environment first":      {both, []string{"postgres", "rabbit", "bouncer", "docker", "apt"}, environment, environment, nil},
 		"one from the environment":   {database, []string{"postgres", "rabbit"}, environment, local, nil},
-		"programs before Docker":     {nil, []string{"postgres", "rabbit", "docker", "apt"}, local, local, nil},
-		"Docker for what is missing": {nil, []string{"postgres", "docker", "apt"}, local, docker, nil},
-		"packages for what is left":  {nil, []string{"postgres", "apt"}, local, local, []string{"rabbitmq-server"}},
-		"packages for all":           {nil, []string{"apt"}, local, local, []string{"postgresql", "rabbitmq-server"}},
+		"programs before Docker":     {nil, []string{"postgres", "rabbit", "docker"}, local, local, nil},
+		"Docker for what is missing": {nil, []string{"postgres", "docker"}, local, docker, nil},
+		"packages before Docker":     {nil, []string{"postgres", "docker", "apt"}, local, local, []string{"rabbitmq-server", "pgbouncer"}},
+		"packages for fault tests":   {both, []string{"docker", "apt"}, environment, environment, []string{"postgresql", "rabbitmq-server", "pgbouncer"}},
+		"packages for all":           {nil, []string{"apt"}, local, local, []string{"postgresql", "rabbitmq-server", "pgbouncer"}},
 	} {
 		on, installed := fakeMachine(tc.env, tc.has...)
 		s, err := Manager{Out: io.Discard}.locate(t.Context(), on)
@@ -94,6 +96,51 @@ func TestFailedInstallationIsAnError(t *testing.T) {
 	on.install = func(context.Context, string, ...string) error { return nil } // and nothing is there
 	if _, err := (Manager{Out: io.Discard}).locate(t.Context(), on); err == nil {
 		t.Error("an installation that brought nothing was believed")
+	}
+}
+
+// Servers can be had from elsewhere: what is missing for fault tests is one line.
+func TestMissingProgramIsSaidInOneLine(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	m := Manager{Root: t.TempDir(), Out: &out}
+	on, _ := fakeMachine(nil, "postgres", "rabbit")
+	if _, err := m.locate(t.Context(), on); err != nil {
+		t.Fatal(err)
+	}
+	if s := out.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, "PgBouncer") || !strings.Contains(s, "root") {
+		t.Errorf("said: %q", s)
+	}
+	out.Reset()
+	if err := m.install(t.Context(), on); err == nil || !strings.Contains(err.Error(), "PgBouncer") {
+		t.Errorf("install: %v", err)
+	}
+	if s := out.String(); s != "services: PostgreSQL: /bin/postgres\nservices: RabbitMQ: /bin/rabbit\n" {
+		t.Errorf("install said: %q", s)
+	}
+}
+
+// A system without one of the packages gets the others.
+func TestPackagesAreTriedOneByOne(t *testing.T) {
+	t.Parallel()
+	on, installed := fakeMachine(nil, "apt")
+	unknown := errors.New("unable to locate package pgbouncer")
+	all := on.install
+	on.install = func(ctx context.Context, log string, packages ...string) error {
+		if slices.Contains(packages, "pgbouncer") {
+			return unknown
+		}
+		return all(ctx, log, packages...)
+	}
+	m := Manager{Root: t.TempDir(), Out: io.Discard}
+	if err := m.install(t.Context(), on); !errors.Is(err, unknown) || strings.Contains(err.Error(), "RabbitMQ") {
+		t.Errorf("install: %v", err)
+	}
+	if !slices.Equal(*installed, []string{"postgresql", "rabbitmq-server"}) {
+		t.Errorf("installed %v", *installed)
+	}
+	if s, err := m.locate(t.Context(), on); err != nil || s.postgres.kind != local || s.rabbitmq.kind != local {
+		t.Errorf("PostgreSQL from %q, RabbitMQ from %q, %v", s.postgres.kind, s.rabbitmq.kind, err)
 	}
 }
 

@@ -32,6 +32,7 @@ func (m Manager) Up(ctx context.Context) (URLs, error) {
 	}
 	defer unlock()
 	if s, err := load(m.Root); err == nil && s.usable(ctx) == nil {
+		m.prepare(ctx)
 		m.say("already running: state in %s", stateFile(m.Root))
 		return s.urls(), nil
 	}
@@ -87,6 +88,7 @@ func (m Manager) begin(ctx context.Context) (s state, dir string, err error) {
 	}
 	defer unlock()
 	if s, err := load(m.Root); err == nil && s.usable(ctx) == nil {
+		m.prepare(ctx)
 		m.say("using the services that are up; `make services-down` stops them")
 		return s, "", nil
 	}

@@ -5,6 +5,7 @@
 //
 //	services up            start what is missing, leave it running, print its URLs
 //	services down          stop exactly what was started
+//	services install       find or install the servers' programs, start nothing
 //	services urls          print the URLs of what is running
 //	services run -- CMD    run CMD with servers; its exit status is ours
 //
@@ -27,7 +28,7 @@ import (
 	"github.com/ackbox/ackbox/internal/testenv/services"
 )
 
-const usage = "usage: services up | down | urls | run -- CMD..."
+const usage = "usage: services up | down | install | urls | run -- CMD..."
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -56,6 +57,8 @@ func run(ctx context.Context, args []string) error {
 		return show(m.Current(ctx))
 	case len(args) == 1 && args[0] == "down":
 		return m.Down(ctx)
+	case len(args) == 1 && args[0] == "install":
+		return m.Install(ctx)
 	case len(args) > 2 && args[0] == "run" && args[1] == "--":
 		return m.Run(ctx, func(ctx context.Context, urls services.URLs) error {
 			return command(ctx, args[2:], urls)
