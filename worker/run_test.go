@@ -103,6 +103,8 @@ func TestConcurrency(t *testing.T) {
 	for want, cfg := range map[int64]worker.Config{
 		4: {Concurrency: 4},
 		3: {Concurrency: 10, Queues: []worker.Queue{{Name: "default", Concurrency: 3}}},
+		// Of two queues that could have eight together; neither can take in all.
+		5: {Concurrency: 5, Queues: []worker.Queue{{Name: "default", Concurrency: 4, Prefetch: 4}, {Name: "other", Concurrency: 4, Prefetch: 4}}},
 	} {
 		most.Store(0)
 		run(t, cfg, h, func(b *bench) {

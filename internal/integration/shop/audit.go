@@ -60,7 +60,7 @@ func Take(ctx context.Context, db *gorm.DB) (Audit, error) {
 		{&a.Phantoms, `SELECT count(*) FROM (
 			SELECT id AS job FROM ackbox_jobs UNION SELECT job FROM shop_runs UNION SELECT job FROM shop_effects
 			EXCEPT SELECT job FROM shop_expected) AS p`},
-		{&a.DuplicateRuns, `SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM shop_runs GROUP BY job, attempt) AS r`},
+		{&a.DuplicateRuns, `SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM shop_runs WHERE attempt > 0 GROUP BY job, attempt) AS r`},
 		{&a.DuplicateEffects, `SELECT coalesce(sum(n - 1), 0) FROM (
 			SELECT count(*) AS n FROM shop_effects WHERE kind = 'shop.charge' GROUP BY job) AS x`},
 		{&a.Resent, `SELECT coalesce(sum(resend), 0) FROM ackbox_jobs`},

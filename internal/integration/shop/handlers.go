@@ -63,8 +63,13 @@ func (h *mailing) FailAction(ctx context.Context, job handler.Job[Mail], _ error
 	return effect(h.DB.WithContext(ctx), job.Job, "fail")
 }
 
-// begin writes down that a run has begun and plays its plan.
+// begin writes down that a run has begun and plays its plan. A run that puts
+// itself off belongs to the plan as well: it is written down as of try 0, so
+// that the run which follows does not look like a repetition.
 func (a *App) begin(ctx context.Context, job ackbox.Job, p Plan) error {
+	if p.Snooze && job.Attempt == 1 && job.Resend == 0 {
+		job.Attempt = 0
+	}
 	err := a.DB.WithContext(ctx).Exec(`INSERT INTO shop_runs (job, attempt, instance) VALUES (?, ?, ?)`,
 		job.ID, job.Attempt, a.cfg.Name).Error
 	if err != nil {
@@ -82,7 +87,7 @@ func (a *App) begin(ctx context.Context, job ackbox.Job, p Plan) error {
 	switch {
 	case p.Doomed:
 		return retry.Permanent(ErrPlanned)
-	case p.Snooze && job.Attempt == 1 && job.Resend == 0:
+	case job.Attempt == 0:
 		return retry.Snooze(20 * time.Millisecond)
 	case job.Attempt <= p.FailFirst && p.Panic:
 		panic(ErrPlanned)

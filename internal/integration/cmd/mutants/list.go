@@ -1,0 +1,113 @@
+//go:build unix
+
+package main
+
+// mutant is a way to break an invariant by a change of a few words, and the
+// tests that must notice.
+type mutant struct {
+	invariant int
+	name      string
+	file      string // from the repository's root
+	from, to  string // from occurs once in file
+	tests     []suite
+}
+
+// suite are tests of one package.
+type suite struct {
+	pkg  string // from the repository's root
+	test string
+}
+
+const (
+	inRabbitMQ   = "internal/integration/rabbitmq"
+	inOutbox     = "internal/integration/outbox"
+	inFaults     = "internal/integration/faults"
+	inTorture    = "internal/integration/torture"
+	inDispatcher = "dispatcher"
+	inWorker     = "worker"
+	inRetry      = "retry"
+)
+
+var mutants = []mutant{
+	{
+		6, "acknowledge before the ledger is written", "worker/outcome.go",
+		"r.recorder.add(h, ackbox.Transition{To: ackbox.Done})",
+		"_ = h.Receipt.Ack(); r.recorder.add(h, ackbox.Transition{To: ackbox.Done})",
+		[]suite{{inWorker, "TestOutcomes"}, {inWorker, "TestLedgerAwayForAMinute"}},
+	},
+	{
+		6, "acknowledge the original before its copy is confirmed", "worker/outcome.go",
+		"\t\terr := publish(ctx)\n", "\t\th.ack()\n\t\terr := publish(ctx)\n",
+		[]suite{{inWorker, "TestWithoutRow"}},
+	},
+	{
+		3, "ignore a return", "rabbitmq/publisher.go",
+		"ok && m.mandatory {", "ok && m.mandatory && false {",
+		[]suite{{inRabbitMQ, "TestReturnedAlthoughAcked"}},
+	},
+	{
+		3, "mark sent before the confirm", "rabbitmq/publisher.go",
+		"case confirm.Acked():", "case confirm.Acked() || true:",
+		[]suite{{inRabbitMQ, "TestNackedByFullQueue"}, {inRabbitMQ, "TestCutMidBatchIsUnknownAndHeals"}},
+	},
+	{
+		3, "take unknown for sent", "dispatcher/dispatcher.go",
+		"d.unknown.Add(1)\n\t\tt.To = ackbox.Pending", "d.unknown.Add(1)\n\t\tt.To = ackbox.Sent",
+		[]suite{{inDispatcher, "TestUnknownStaysPendingUncharged"}},
+	},
+	{
+		3, "take unknown for refused", "dispatcher/dispatcher.go",
+		"d.unknown.Add(1)\n\t\tt.To = ackbox.Pending", "d.unknown.Add(1)\n\t\tt.To = ackbox.Nacked",
+		[]suite{{inDispatcher, "TestUnknownStaysPendingUncharged"}},
+	},
+	{
+		2, "enqueue outside of a transaction", "outbox/transaction.go",
+		"\treturn nil, ErrNotInTransaction\n}\n\n// Transaction runs", "\treturn tx.Statement.ConnPool, nil\n}\n\n// Transaction runs",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		4, "claim while the broker is away", "dispatcher/dispatcher.go",
+		"if err := d.broker.Ready(ctx); err != nil {", "if err := ctx.Err(); err != nil {",
+		[]suite{{inDispatcher, "TestNothingIsClaimedWhileTheBrokerIsAway"}},
+	},
+	{
+		5, "run a redelivery without asking the ledger", "worker/job.go",
+		"if h.Ledger && !h.First() {", "if h.Ledger && !h.First() && false {",
+		[]suite{{inWorker, "TestAsksTheLedger"}},
+	},
+	{
+		5, "complete a job that is finished already", "outbox/statements.go",
+		"WHERE id = {id ?} AND attempt = ? AND {unfinished}`)\n\ts.giveUp", "WHERE id = {id ?} AND attempt = ?`)\n\ts.giveUp",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		7, "resend what waits in its queue", "retry/lost.go",
+		"case waiting == 0:", "case waiting >= 0:",
+		[]suite{{inRetry, "TestResend"}},
+	},
+	{
+		7, "resend what a worker vouches for", "outbox/statements.go",
+		"AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}", "AND queue = ? AND sent_at < {time ?} AND sent_at < {before ?}",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		8, "let a panic end the process", "handler/middleware.go",
+		"recover()", "error(nil)",
+		[]suite{{inWorker, "TestPanic"}},
+	},
+	{
+		9, "change a row whatever its try", "outbox/statements.go",
+		"ON r.id = t.id AND r.attempt = t.attempt AND coalesce", "ON r.id = t.id AND coalesce",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		9, "let a frozen dispatcher hold its rows for ever", "outbox/relay.go",
+		"idle := s.cfg.WireTimeout + s.cfg.StatementTimeout", "idle := 1000 * s.cfg.WireTimeout",
+		[]suite{{inOutbox, "TestFrozenDispatcher"}},
+	},
+	{
+		10, "run more than Concurrency", "worker/worker.go",
+		"semaphore.NewWeighted(int64(w.cfg.Concurrency))", "semaphore.NewWeighted(int64(w.cfg.Concurrency)*100)",
+		[]suite{{inWorker, "TestConcurrency"}},
+	},
+}
