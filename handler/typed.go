@@ -33,9 +33,13 @@ func (e *DecodeError) Error() string {
 	case errors.As(e.Err, &syntax):
 		return fmt.Sprintf(format, e.Kind, fmt.Sprintf("it is no valid JSON (byte %d)", syntax.Offset))
 	case errors.As(e.Err, &mismatch):
-		// Value is "number 12" for a number: its first word is the type.
-		found, _, _ := strings.Cut(mismatch.Value, " ")
-		return fmt.Sprintf(format, e.Kind, fmt.Sprintf("a %s cannot be field %q of type %v (byte %d)", found, mismatch.Field, mismatch.Type, mismatch.Offset))
+		// Value is "number 12" for a number: its first word is the type. Other
+		// words come of an UnmarshalJSON method that makes such an error itself,
+		// and may be the payload's.
+		switch found, _, _ := strings.Cut(mismatch.Value, " "); found {
+		case "object", "array", "string", "number", "bool":
+			return fmt.Sprintf(format, e.Kind, fmt.Sprintf("a %s cannot be field %.100q of type %v (byte %d)", found, mismatch.Field, mismatch.Type, mismatch.Offset))
+		}
 	}
 	return fmt.Sprintf(format, e.Kind, fmt.Sprintf("the arguments refuse it (%T)", e.Err))
 }
