@@ -13,6 +13,13 @@ LINT = $(CURDIR)/.bin/golangci-lint
 ARGS ?=
 PKGS ?=
 
+# SEED replays a torture run's schedule (0 draws one), MINUTES is how long faults
+# come, FAULTS limits them to those whose names contain it:
+#	make torture SEED=7 MINUTES=10 FAULTS=broker
+SEED ?= 0
+MINUTES ?= 3
+FAULTS ?=
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -22,6 +29,21 @@ help: ## List the targets
 .PHONY: test
 test: commands ## Run all tests of all modules, with their own PostgreSQL and RabbitMQ
 	@$(SERVICES) run -- $(TESTALL) $(ARGS) -- $(PKGS)
+
+.PHONY: torture
+torture: commands ## Break everything at random for MINUTES, then balance the books
+	@$(SERVICES) install
+	@cd internal/integration && go build -o $(CURDIR)/.bin/ ./cmd/torture
+	@.bin/torture -seed '$(SEED)' -minutes '$(MINUTES)' -only '$(FAULTS)'
+
+.PHONY: soak
+soak: ## Ten minutes of network faults alone: the live heap must stay flat
+	@$(MAKE) --no-print-directory torture MINUTES=10 FAULTS=network
+
+.PHONY: mutants
+mutants: commands ## Break each invariant on purpose: a test must notice
+	@cd internal/integration && go build -o $(CURDIR)/.bin/ ./cmd/mutants
+	@$(SERVICES) run -- .bin/mutants
 
 .PHONY: services-up
 services-up: commands ## Start PostgreSQL and RabbitMQ, print the variables to export

@@ -98,3 +98,17 @@ func hold(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
+
+// Schedule describes the first steps that a seed decides on, a line each.
+func Schedule(seed uint64, only string, steps int) (string, error) {
+	s, err := newSchedule(seed, only)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for range steps {
+		st := s.next()
+		fmt.Fprintf(&b, "after %v: %v %v\n", st.pause, st.faults, st.seeds)
+	}
+	return b.String(), nil
+}
