@@ -1,0 +1,98 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/memory"
+	"github.com/ackbox/ackbox/retry"
+	"github.com/ackbox/ackbox/worker"
+)
+
+// printed stands for an *outbox.Store: it says what would be recorded.
+type printed struct{ finished chan struct{} }
+
+func (p printed) Finish(_ context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
+	verdicts := make([]ackbox.Verdict, len(transitions))
+	for i, t := range transitions {
+		fmt.Printf("job %s try %d: %s (%s)\n", t.ID, t.Attempt, t.To, t.Error)
+		verdicts[i] = ackbox.Recorded
+		p.finished <- struct{}{}
+	}
+	return verdicts, nil
+}
+
+func (printed) Current(context.Context, ackbox.Job) (bool, error) { return true, nil }
+func (printed) Vouch(context.Context, []string) error             { return nil }
+
+// charge is a handler: nil finishes the job, an error has it tried again, and
+// what cannot succeed goes to FailAction at once.
+type charge struct{}
+
+func (charge) Consume(_ context.Context, job ackbox.Job) error {
+	switch string(job.Payload) {
+	case `"declined"`:
+		return retry.Permanent(errors.New("the card was declined"))
+	case `"busy"`:
+		return errors.New("the bank is busy")
+	}
+	return nil
+}
+
+func (charge) FailAction(_ context.Context, job ackbox.Job, cause error) error {
+	fmt.Printf("job %s is given up: %v\n", job.ID, cause)
+	return nil
+}
+
+// With servers, pass outbox.NewStore(db, …) and a *rabbitmq.Broker; the rest
+// stays as it is.
+func Example() {
+	broker, err := memory.New(memory.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = broker.Close() }()
+	reg := handler.NewRegistry()
+	reg.Handle("card.charge", charge{})
+	ledger := printed{make(chan struct{})}
+
+	w, err := worker.New(ledger, broker, reg, worker.Config{
+		Queues:      []worker.Queue{{Name: ackbox.DefaultQueue}},
+		Concurrency: 4,
+		JobTimeout:  10 * time.Second,
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error)
+	go func() { stopped <- w.Run(ctx) }() // until ctx ends
+
+	for id, payload := range []string{`"fine"`, `"busy"`, `"declined"`} {
+		// A dispatcher would do this.
+		broker.Publish(ctx, []ackbox.Job{{
+			ID: fmt.Sprint(id), Kind: "card.charge", Queue: ackbox.DefaultQueue, RoutingKey: ackbox.DefaultQueue,
+			Payload: []byte(payload), Attempt: 1, MaxAttempts: 3, Ledger: true,
+		}})
+		<-ledger.finished
+	}
+	stop()
+	fmt.Println("stopped:", <-stopped)
+	stats := w.Stats()
+	fmt.Println(stats.Done, stats.Retried, stats.Dead)
+	// Output:
+	// job 0 try 1: done ()
+	// job 1 try 1: pending (the bank is busy)
+	// job 2 is given up: the card was declined
+	// job 2 try 1: dead (the card was declined)
+	// stopped: <nil>
+	// 1 1 1
+}
