@@ -55,7 +55,7 @@ func growth(life []shop.Report) int64 {
 func median(reports []shop.Report) int64 {
 	heaps := make([]int64, len(reports))
 	for i, r := range reports {
-		heaps[i] = int64(r.LiveHeap) //nolint:gosec // no heap has 2^63 octets
+		heaps[i] = int64(r.LiveHeap)
 	}
 	slices.Sort(heaps)
 	return heaps[len(heaps)/2]
