@@ -25,6 +25,8 @@ type Site struct {
 	RabbitMQ *servers.RabbitMQ
 	// ToPostgres and ToRabbitMQ are the ways that the shop's instances go.
 	ToPostgres, ToRabbitMQ *netfault.Proxy
+	// PgBouncer is in front of ToPostgres, for instances that use it.
+	PgBouncer *servers.PgBouncer
 
 	password string // of the role that the shop uses
 }
@@ -63,8 +65,17 @@ func (s *Site) open(ctx context.Context) (err error) {
 	if s.ToPostgres, err = netfault.Open(address(s.Postgres.Options.Port)); err != nil {
 		return err
 	}
-	s.ToRabbitMQ, err = netfault.Open(address(s.RabbitMQ.Options.Port))
-	return err
+	if s.ToRabbitMQ, err = netfault.Open(address(s.RabbitMQ.Options.Port)); err != nil {
+		return err
+	}
+	s.PgBouncer, err = servers.NewPgBouncer(servers.PgBouncerOptions{
+		// A server that is back is to be used again within a second, not in 15.
+		Target: s.DatabaseURL(), Config: []string{"server_login_retry = 1", "server_connect_timeout = 2"},
+	})
+	if err != nil {
+		return err
+	}
+	return s.PgBouncer.Start(ctx)
 }
 
 func address(port int) string { return net.JoinHostPort(servers.Host, strconv.Itoa(port)) }
@@ -74,6 +85,9 @@ func (s *Site) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var errs []error
+	if s.PgBouncer != nil {
+		errs = append(errs, s.PgBouncer.Stop(ctx), s.PgBouncer.Remove())
+	}
 	for _, p := range []*netfault.Proxy{s.ToPostgres, s.ToRabbitMQ} {
 		if p != nil {
 			errs = append(errs, p.Close())
@@ -119,6 +133,9 @@ func (s *Site) DatabaseURL() string {
 	u.User, u.Path = url.UserPassword(Role, s.password), "/"+Role
 	return u.String()
 }
+
+// PooledURL leads to the shop's database through PgBouncer and the proxy.
+func (s *Site) PooledURL() string { return s.PgBouncer.URL("") }
 
 // AdminURL leads to the shop's database, as a superuser, directly.
 func (s *Site) AdminURL() string {

@@ -2,7 +2,7 @@
 // random, and then balances its books.
 //
 // Producers commit and roll back orders, two dispatcher and two worker
-// processes run, and every few seconds something strikes: a server is killed,
+// processes run (one of each behind PgBouncer), and every few seconds something strikes: a server is killed,
 // frozen, wiped or restarted, a network is cut or goes silent, a process dies at
 // a named moment. Which strikes come, in which order and how hard is decided by
 // the seed before anything starts, so a seed replays its schedule. When the time

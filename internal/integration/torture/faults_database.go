@@ -24,6 +24,7 @@ func databaseFaults() []fault {
 		{"database", "out of connections", exhaustDatabase},
 		{"database", "jobs table locked", lockTable},
 		{"database", "jobs' rows locked", lockRows},
+		{"database", "pooler killed", killPooler},
 	}
 }
 
@@ -39,6 +40,13 @@ func killDatabase(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 	err := r.site.Postgres.Kill(ctx)
 	hold(ctx, d)
 	return d.String(), errors.Join(err, r.site.Postgres.Start(context.WithoutCancel(ctx)))
+}
+
+func killPooler(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
+	d := between(rnd, 0, 3*time.Second)
+	err := r.site.PgBouncer.Kill(ctx)
+	hold(ctx, d)
+	return d.String(), errors.Join(err, r.site.PgBouncer.Start(context.WithoutCancel(ctx)))
 }
 
 func freezeDatabase(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {

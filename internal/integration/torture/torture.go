@@ -110,6 +110,9 @@ func (r *run) start() error {
 		for n := range each {
 			cfg := r.config(fmt.Sprintf("%s-%d", part, n+1))
 			cfg.Dispatcher, cfg.Worker = part == "dispatcher", part == "worker"
+			if n == 1 { // one of each is behind PgBouncer
+				cfg.DatabaseURL, cfg.PgBouncer = r.site.PooledURL(), true
+			}
 			i := &instance{shopd: r.cfg.Shopd, cfg: cfg}
 			if err := i.start(); err != nil {
 				return err
