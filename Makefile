@@ -7,6 +7,10 @@ TESTALL = .bin/testall
 
 # Linters of a version of our own: a module outside go.work (see tools/go.mod).
 LINT = $(CURDIR)/.bin/golangci-lint
+VULN = $(CURDIR)/.bin/govulncheck
+
+# VULNDB is where `make vuln` reads what is known: a URL, or file:// and a folder.
+VULNDB ?= https://vuln.go.dev
 
 # ARGS goes to `go test`, PKGS limits the packages:
 #	make test ARGS='-run TestEnqueue -v' PKGS=./outbox/...
@@ -57,6 +61,14 @@ services-down: commands ## Stop what services-up started
 lint: $(LINT) commands ## Run the linters over every module
 	@.bin/eachmodule $(LINT) run --allow-parallel-runners ./...
 
+# Not a part of test or lint: its answer changes without a change of ours, and
+# it needs the network.
+.PHONY: vuln
+vuln: $(VULN) commands ## Look for known vulnerabilities in what we use (needs vuln.go.dev)
+	@.bin/eachmodule $(VULN) -db '$(VULNDB)' ./... || { \
+		echo 'make vuln: failed: either vulnerabilities are listed above (exit status 3),' >&2; \
+		echo 'or the database at $(VULNDB) cannot be read (exit status 1): nothing was checked then.' >&2; exit 1; }
+
 .PHONY: fmt
 fmt: $(LINT) commands ## Format every module's Go files
 	@.bin/eachmodule $(LINT) fmt ./...
@@ -74,3 +86,7 @@ $(LINT): tools/go.mod tools/go.sum
 	@mkdir -p .bin
 	@echo 'building golangci-lint (a minute or two, once)'
 	@cd tools && GOWORK=off go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(VULN): tools/go.mod tools/go.sum
+	@mkdir -p .bin
+	@cd tools && GOWORK=off go build -o $@ golang.org/x/vuln/cmd/govulncheck

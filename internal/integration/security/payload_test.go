@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
@@ -137,7 +139,9 @@ func TestPayloadsAreNotLogged(t *testing.T) {
 		{"failing", strings.Repeat(canary, 300)}, // too large for the broker
 	}
 	var ids []string
-	must(t, "enqueue", db.Transaction(func(tx *gorm.DB) error {
+	// What passes through GORM is in GORM's log; ours does not.
+	loud := logger.New(slog.NewLogLogger(out.logger().Handler(), slog.LevelDebug), logger.Config{LogLevel: logger.Info})
+	must(t, "enqueue", db.Session(&gorm.Session{Logger: loud}).Transaction(func(tx *gorm.DB) error {
 		for _, l := range letters {
 			id := outbox.NewID()
 			ids = append(ids, id)

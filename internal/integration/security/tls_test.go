@@ -110,6 +110,7 @@ func TestTLS(t *testing.T) {
 	t.Run("WholePath", s.wholePath)
 	t.Run("Broker", s.brokerRefusals)
 	t.Run("Database", s.databaseRefusals)
+	t.Run("BrokerPrivileges", s.brokerPrivileges)
 	t.Run("BrokerFaults", s.brokerFaults)
 	t.Run("DatabaseFaults", s.databaseFaults)
 }

@@ -1,0 +1,173 @@
+package security_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/outbox"
+	"github.com/ackbox/ackbox/rabbitmq"
+)
+
+// What SECURITY.md tells administrators to grant. It must say exactly this.
+var (
+	grants = []string{
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs TO app;",
+		"GRANT INSERT ON ackbox_jobs TO enqueuer;",
+		"GRANT SELECT (id, kind, queue, state, attempt, due_at, created_at, last_error) ON ackbox_jobs TO oncall;",
+	}
+	permissions = []string{`^default(\.retry\.[0-9]+|\.dead)?$`, `^(amq\.default|default(\.retry\.[0-9]+|\.dead)?)$`, `^default(\.retry\.[0-9]+|\.dead)?$`}
+)
+
+func TestSecurityMdSaysWhatIsTested(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../../SECURITY.md")
+	must(t, "read SECURITY.md", err)
+	for _, line := range append(grants, "'"+strings.Join(permissions, "' '")+"'") {
+		if !strings.Contains(string(doc), line) {
+			t.Errorf("SECURITY.md does not say: %s", line)
+		}
+	}
+}
+
+// as opens the test's database as one of the roles of grants.
+func as(t *testing.T, admin *gorm.DB, role string) (*gorm.DB, *outbox.Store) {
+	t.Helper()
+	u, err := url.Parse(testenv.DatabaseURL(t))
+	must(t, "parse the URL", err)
+	// Roles belong to the whole server: the grants' names stand for this test's.
+	name := role + "_" + strings.TrimPrefix(u.Path, "/")
+	must(t, "CREATE ROLE", admin.Exec(fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", name)).Error)
+	t.Cleanup(func() {
+		must(t, "DROP ROLE", admin.Exec(fmt.Sprintf("DROP OWNED BY %s; DROP ROLE %s", name, name)).Error)
+	})
+	for _, grant := range grants {
+		if strings.HasSuffix(grant, " "+role+";") {
+			must(t, grant, admin.Exec(strings.Replace(grant, " "+role+";", " "+name, 1)).Error)
+		}
+	}
+	u.User = url.UserPassword(name, "x")
+	db := open(t, u.String())
+	store, err := outbox.NewStore(db, outbox.Config{})
+	must(t, "NewStore", err)
+	return db, store
+}
+
+// The grants suffice for what each role does, and for no more.
+func TestDatabasePrivileges(t *testing.T) {
+	t.Parallel()
+	ctx := patient(t)
+	admin := testenv.Postgres(t)
+	owner, err := outbox.NewStore(admin, outbox.Config{})
+	must(t, "NewStore", err)
+	must(t, "Migrate", owner.Migrate(ctx))
+
+	enqueuerDB, enqueuer := as(t, admin, "enqueuer")
+	_, app := as(t, admin, "app")
+	oncall, _ := as(t, admin, "oncall")
+	id := outbox.NewID()
+	must(t, "the enqueuer enqueues", enqueuer.Enqueue(ctx, enqueuerDB, text{"secret"}, outbox.ID(id), outbox.OwnTransaction()))
+	_, err = enqueuer.Get(ctx, id)
+	wantError(t, err, "permission denied")
+	_, err = enqueuer.Cancel(ctx, id)
+	wantError(t, err, "permission denied")
+
+	var state string
+	must(t, "on call reads", oncall.Raw("SELECT state FROM ackbox_jobs WHERE id = ?", id).Scan(&state).Error)
+	wantError(t, oncall.Raw("SELECT payload FROM ackbox_jobs").Scan(&state).Error, "permission denied")
+	wantError(t, oncall.Exec("UPDATE ackbox_jobs SET state = 'done'").Error, "permission denied")
+
+	finish := func(to ackbox.State) {
+		t.Helper()
+		verdicts, err := app.Finish(ctx, []ackbox.Transition{{ID: id, Attempt: 1, To: to, Error: "e"}})
+		if err != nil || verdicts[0] != ackbox.Recorded {
+			t.Errorf("Finish %s: %v, %v", to, verdicts, err)
+		}
+	}
+	n, err := app.Relay(ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Sent}}
+	})
+	if n != 1 || err != nil {
+		t.Errorf("Relay: %d, %v", n, err)
+	}
+	must(t, "Vouch", app.Vouch(ctx, []string{id}))
+	_, err = app.Current(ctx, ackbox.Job{ID: id, Attempt: 1})
+	must(t, "Current", err)
+	finish(ackbox.Dead)
+	if n, err := app.Requeue(ctx, id); n != 1 || err != nil {
+		t.Errorf("Requeue: %d, %v", n, err)
+	}
+	finish(ackbox.Done)
+	_, err = app.Rearm(ctx, 1)
+	must(t, "Rearm", err)
+	_, err = app.Ages(ctx)
+	must(t, "Ages", err)
+	_, err = app.Resend(ctx, "default", time.Now(), 0, 1)
+	must(t, "Resend", err)
+	if n, err := app.Purge(ctx, 0, 0, 10); n != 1 || err != nil {
+		t.Errorf("Purge: %d, %v", n, err)
+	}
+	wantError(t, app.Migrate(ctx), "permission denied")
+}
+
+// brokerPrivileges: the permissions suffice for one queue and all that Ackbox
+// does with it, and not for another queue.
+func (s *secure) brokerPrivileges(t *testing.T) {
+	ctx := patient(t)
+	for _, args := range [][]string{
+		{"add_vhost", "least"}, {"add_user", "least", "least"}, append([]string{"set_permissions", "-p", "least", "least"}, permissions...),
+	} {
+		_, err := s.broker.Ctl(ctx, args...)
+		must(t, args[0], err)
+	}
+	u, err := url.Parse(s.broker.URL())
+	must(t, "parse the URL", err)
+	u.User, u.Path = url.UserPassword("least", "least"), "/least"
+	var out log
+	mq, err := rabbitmq.New(rabbitmq.Config{URL: u.String(), RetryLadder: []time.Duration{50 * time.Millisecond}, Logger: out.logger()})
+	must(t, "New", err)
+	t.Cleanup(func() { _ = mq.Close() }) // after what uses it has ended
+	must(t, "Ready", mq.Ready(ctx))
+	job := ackbox.Job{ID: outbox.NewID(), Kind: "kind", Queue: "default", RoutingKey: "default", Mandatory: true, Payload: []byte("{}")}
+	if o := mq.Publish(ctx, []ackbox.Job{job})[0]; o.Status != ackbox.Acked {
+		t.Fatalf("published: %v %s", o.Status, o.Reason)
+	}
+	deliveries := make(chan ackbox.Delivery, 10)
+	background(t, func(ctx context.Context) error {
+		return mq.Consume(ctx, "default", 1, func(d ackbox.Delivery) { deliveries <- d })
+	})
+	d := <-deliveries
+	must(t, "Retry", mq.Retry(ctx, d, 0))
+	must(t, "Ack", d.Receipt.Ack())
+	d = <-deliveries
+	must(t, "Bury", mq.Bury(ctx, d, "cause"))
+	must(t, "Ack", d.Receipt.Ack())
+	if n, err := mq.RequeueDead(ctx, "default", 1); n != 1 || err != nil {
+		t.Errorf("RequeueDead: %d, %v", n, err)
+	}
+	must(t, "Ack", (<-deliveries).Receipt.Ack())
+	_, err = mq.Waiting(ctx, "default")
+	must(t, "Waiting", err)
+
+	// Where everything is declared by others nothing need be configured.
+	_, err = s.broker.Ctl(ctx, "set_permissions", "-p", "least", "least", "^$", permissions[1], permissions[2])
+	must(t, "set_permissions", err)
+	passive, err := rabbitmq.New(rabbitmq.Config{URL: u.String(), Passive: true, Logger: out.logger()})
+	must(t, "New", err)
+	t.Cleanup(func() { _ = passive.Close() })
+	must(t, "Ready, passive", passive.Ready(ctx))
+
+	other, err := rabbitmq.New(rabbitmq.Config{URL: u.String(), Logger: out.logger(), Topology: ackbox.Topology{Queues: []ackbox.Queue{{Name: "other"}}}})
+	must(t, "New", err)
+	t.Cleanup(func() { _ = other.Close() })
+	background(t, func(ctx context.Context) error { _ = other.Ready(ctx); return nil })
+	eventually(t, "another queue is refused", func() bool { return strings.Contains(out.String(), "ACCESS_REFUSED") })
+}
