@@ -142,6 +142,7 @@ func (r *recorder) askTogether(ctx context.Context, group []*outcome) {
 	}
 	const probes = 3
 	var failed []*outcome
+	var errs []error // why each of them did
 	for i, o := range group {
 		if ctx.Err() != nil {
 			return
@@ -150,7 +151,7 @@ func (r *recorder) askTogether(ctx context.Context, group []*outcome) {
 			err = r.ask(ctx, group[i:i+1])
 		}
 		if err != nil {
-			failed = append(failed, o)
+			failed, errs = append(failed, o), append(errs, err)
 		}
 		if last := i == len(group)-1; len(failed) == i+1 && (last || i+1 == probes) {
 			// Others probe next time, lest three bad ones keep back the rest.
@@ -160,8 +161,8 @@ func (r *recorder) askTogether(ctx context.Context, group []*outcome) {
 		}
 	}
 	r.up()
-	for _, o := range failed {
-		r.putAside(ctx, o, err)
+	for i, o := range failed {
+		r.putAside(ctx, o, errs[i])
 	}
 }
 

@@ -84,6 +84,9 @@ func TestOneOutcomeCannotBeRecorded(t *testing.T) {
 		if story := b.diary.String(); strings.Count(story, "ack ") != 4 {
 			t.Error(story)
 		}
+		if log := b.log.String(); !strings.Contains(log, "constraint violated") || strings.Contains(log, "<nil>") {
+			t.Errorf("the log does not say why: %s", log)
+		}
 		b.ledger.recover()
 		b.pass(time.Minute)
 	})
