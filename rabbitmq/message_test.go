@@ -1,9 +1,13 @@
 package rabbitmq_test
 
 import (
+	"encoding/binary"
 	"errors"
+	"io"
 	"maps"
 	"math"
+	"math/rand/v2"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
@@ -212,5 +216,54 @@ func TestTableSizeIsNotTooSmall(t *testing.T) {
 	const encoded = 4 + (1 + 4 + 5 + 100) + (1 + 1 + 5) + (1 + 4 + 5) + 9 + (5 + 3) + (5 + 5) + 9 + 6
 	if got := rabbitmq.TableSize(table); got < encoded {
 		t.Errorf("estimated %d, encoded %d", got, encoded)
+	}
+}
+
+// onWire is the size of a table as the client writes it: as the properties that
+// it introduces itself with.
+func onWire(t *testing.T, table amqp.Table) int {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		_, _ = amqp.Open(theirs, amqp.Config{Properties: table, SASL: []amqp.Authentication{&amqp.PlainAuth{}}})
+	}()
+	defer func() {
+		_ = ours.Close()
+		<-opened
+	}()
+	var frame [15]byte // 7 octets of frame, 4 of class and method, 4 of the table's length
+	start := "\x01\x00\x00\x00\x00\x00\x1c\x00\x0a\x00\x0a\x00\x09\x00\x00\x00\x00\x00\x00\x00\x05PLAIN\x00\x00\x00\x05en_US\xce"
+	if _, err := io.ReadFull(ours, frame[:8]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(ours, start); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(ours, frame[:]); err != nil {
+		t.Fatal(err)
+	}
+	return 4 + int(binary.BigEndian.Uint32(frame[11:]))
+}
+
+// The grammar that FuzzTableSize measures with is the client's.
+func TestEncodedSize(t *testing.T) {
+	t.Parallel()
+	for seed := range 50 {
+		data := make([]byte, 400)
+		r := rand.New(rand.NewPCG(uint64(seed), 0))
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		table := (&tables{data}).table(4)
+		table["seed"] = int64(seed) // the client replaces an empty one
+		got := onWire(t, table)     // it adds its capabilities to the table
+		if want := encoded(table) - 1; got != want {
+			t.Errorf("on the wire %d, by the grammar %d: %v", got, want, table)
+		}
+		if estimate := rabbitmq.TableSize(table); estimate < got {
+			t.Errorf("estimated %d, on the wire %d: %v", estimate, got, table)
+		}
 	}
 }

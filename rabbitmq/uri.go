@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -42,7 +43,7 @@ func parseURL(raw string) (target, error) {
 		return target{}, errURL
 	}
 	uri, err := amqp.ParseURI(raw)
-	if err != nil {
+	if err != nil || !utf8.ValidString(uri.Host) {
 		return target{}, errURL
 	}
 	if uri.Port < 1 || uri.Port > 65535 {
