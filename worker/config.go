@@ -86,8 +86,9 @@ type Config struct {
 	// MaxAttempts is how many tries a message without a row has. Jobs bring
 	// their own number. Default 10; 1 to 1000.
 	MaxAttempts int
-	// FailActionAttempts is how often FailAction is called until it succeeds.
-	// Default 3; 1 to 100.
+	// FailActionAttempts is how often FailAction is called until it succeeds. A
+	// call that fails while the ledger is away does not count. Default 3; 1 to
+	// 100.
 	FailActionAttempts int
 	// MaxReturns is how often one try may come back from the broker without
 	// an outcome, because its workers died, before that counts as a failed

@@ -159,10 +159,10 @@ func (r *run) broken(work context.Context, h *inHand, err error) {
 }
 
 // giveUp calls FailAction, at most FailActionAttempts times, and records the
-// job as dead, whatever FailAction did.
+// job as dead, whatever FailAction did. A call that fails while the ledger is
+// away is not counted: FailAction's database is the ledger's as a rule, and a
+// job is given up only once.
 func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause error) {
-	reason := describe(cause)
-	summary := cause
 	for n := 1; ; n++ {
 		err := r.call(work, h, entry.Timeout, cause, func(ctx context.Context, job ackbox.Job) error {
 			return entry.Handler.FailAction(ctx, job, cause)
@@ -171,23 +171,42 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 			return
 		}
 		if err == nil || errors.Is(err, ackbox.ErrSuperseded) {
-			break
-		}
-		if work.Err() != nil {
-			h.requeue() // another worker will call FailAction again
+			r.dead(work, h, describe(cause), cause)
 			return
 		}
-		if n == r.cfg.FailActionAttempts {
-			reason += fmt.Sprintf("\nFailAction failed %d times: %s", n, describe(err))
-			summary = fmt.Errorf("%w; FailAction failed %d times: %w", cause, n, err)
-			break
+		current, counts := r.stillOurs(work, h)
+		switch {
+		case work.Err() != nil:
+			h.requeue() // another worker will call FailAction again
+			return
+		case !current:
+			r.skip(h) // finished by a call whose answer was lost, or sent again
+			return
+		case !counts:
+			n--
+		case n == r.cfg.FailActionAttempts:
+			r.dead(work, h, fmt.Sprintf("%s\nFailAction failed %d times: %s", describe(cause), n, describe(err)),
+				fmt.Errorf("%w; FailAction failed %d times: %w", cause, n, err))
+			return
 		}
 		if !sleep(work, jitter(minPause<<min(n, 5))) {
 			h.requeue()
 			return
 		}
 	}
-	r.dead(work, h, reason, summary)
+}
+
+// stillOurs asks the ledger whether h is the current copy, for as long as it
+// takes, and whether it answered at once. A message without a row always is.
+func (r *run) stillOurs(work context.Context, h *inHand) (current, atOnce bool) {
+	if !h.Ledger {
+		return true, true
+	}
+	if current, err := r.askOnce(work, h.Job); err == nil {
+		return current, true
+	}
+	current, _ = r.ask(work, h.Job) // its only error is the end of work
+	return current, false
 }
 
 // describe is how an error stands in a row: with its stack, if it is a panic.

@@ -83,6 +83,51 @@ func TestFailActionFails(t *testing.T) {
 	})
 }
 
+// An outage of the ledger uses up no call of FailAction, however long it lasts.
+func TestFailActionDuringAnOutage(t *testing.T) {
+	down := errors.New("database is down")
+	calls, up := 0, false
+	h := plain{
+		func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+		func(context.Context, ackbox.Job, error) error {
+			calls++
+			if !up {
+				return down
+			}
+			return nil
+		},
+	}
+	away := func(ackbox.Job) (bool, error) { return false, down }
+	run(t, worker.Config{FailActionAttempts: 1}, h, func(b *bench) {
+		b.ledger.current = away
+		b.deliver(job("j"))
+		b.pass(time.Hour)
+		if calls != 1 {
+			t.Errorf("FailAction was called %d times in vain", calls)
+		}
+		b.expect()
+		up = true
+		b.ledger.recover()
+		b.pass(time.Minute)
+		b.expect(`j/1 dead charge=false after=0s "failed"`, "ack j")
+	})
+	// Another worker has finished the job, or its copy is on the way.
+	up = false
+	run(t, worker.Config{}, h, func(b *bench) {
+		b.ledger.current = func(ackbox.Job) (bool, error) { return false, nil }
+		b.deliver(job("j"))
+		b.expect("ack j")
+	})
+	// It is given back when the worker stops meanwhile.
+	run(t, worker.Config{}, h, func(b *bench) {
+		b.ledger.current = away
+		b.deliver(job("j"))
+		b.stop()
+		b.pass(time.Minute)
+		b.expect("requeue j")
+	})
+}
+
 // A panic is an error like any other, kept with its stack; neighbours go on.
 func TestPanic(t *testing.T) {
 	h := plain{consume: func(_ context.Context, job ackbox.Job) error {

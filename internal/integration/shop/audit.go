@@ -3,6 +3,7 @@ package shop
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 )
@@ -41,7 +42,20 @@ type Audit struct {
 	DuplicateEffects int
 	// Resent copies were sent because an earlier one may have been lost.
 	Resent int
+	// Examples tell of the first few jobs that Err complains about.
+	Examples []string
 }
+
+const (
+	lost = `FROM shop_expected AS e LEFT JOIN ackbox_jobs AS j ON j.id = e.job
+		WHERE j.id IS NULL OR j.finished_at IS NOT NULL AND (j.state <> e.final
+			OR e.final IN ('done', 'dead') AND NOT EXISTS (SELECT FROM shop_effects AS x WHERE x.job = e.job
+				AND x.action = CASE e.final WHEN 'done' THEN 'consume' ELSE 'fail' END))`
+	twice = `FROM shop_effects WHERE kind = 'shop.charge' GROUP BY job`
+	story = `SELECT concat_ws(E'\n  ', e.job, e.kind || ', to end ' || e.final, 'row: ' || (to_jsonb(j) - 'payload')::text,
+		'runs: ' || (SELECT jsonb_agg(r)::text FROM shop_runs AS r WHERE r.job = e.job),
+		'effects: ' || (SELECT jsonb_agg(x)::text FROM shop_effects AS x WHERE x.job = e.job)) `
+)
 
 // Take reads the tables through db.
 func Take(ctx context.Context, db *gorm.DB) (Audit, error) {
@@ -53,21 +67,34 @@ func Take(ctx context.Context, db *gorm.DB) (Audit, error) {
 		{&a.Orders, `SELECT count(*) FROM shop_orders`},
 		{&a.Jobs, `SELECT count(*) FROM shop_expected`},
 		{&a.Unfinished, `SELECT count(*) FROM ackbox_jobs WHERE finished_at IS NULL`},
-		{&a.Lost, `SELECT count(*) FROM shop_expected AS e LEFT JOIN ackbox_jobs AS j ON j.id = e.job
-			WHERE j.id IS NULL OR j.finished_at IS NOT NULL AND (j.state <> e.final
-				OR e.final IN ('done', 'dead') AND NOT EXISTS (SELECT FROM shop_effects AS x WHERE x.job = e.job
-					AND x.action = CASE e.final WHEN 'done' THEN 'consume' ELSE 'fail' END))`},
+		{&a.Lost, `SELECT count(*) ` + lost},
 		{&a.Phantoms, `SELECT count(*) FROM (
 			SELECT id AS job FROM ackbox_jobs UNION SELECT job FROM shop_runs UNION SELECT job FROM shop_effects
 			EXCEPT SELECT job FROM shop_expected) AS p`},
 		{&a.DuplicateRuns, `SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM shop_runs WHERE attempt > 0 GROUP BY job, attempt) AS r`},
-		{&a.DuplicateEffects, `SELECT coalesce(sum(n - 1), 0) FROM (
-			SELECT count(*) AS n FROM shop_effects WHERE kind = 'shop.charge' GROUP BY job) AS x`},
+		{&a.DuplicateEffects, `SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n ` + twice + `) AS x`},
 		{&a.Resent, `SELECT coalesce(sum(resend), 0) FROM ackbox_jobs`},
 	} {
 		if err := db.WithContext(ctx).Raw(q.query).Scan(q.into).Error; err != nil {
 			return Audit{}, fmt.Errorf("shop: audit: %w", err)
 		}
+	}
+	for _, q := range []struct {
+		n     int
+		query string
+	}{
+		{a.Lost, story + lost + ` LIMIT 5`},
+		{a.DuplicateEffects, story + `FROM shop_expected AS e JOIN ackbox_jobs AS j ON j.id = e.job
+			WHERE e.job IN (SELECT job ` + twice + ` HAVING count(*) > 1) LIMIT 5`},
+	} {
+		if q.n == 0 {
+			continue
+		}
+		var some []string
+		if err := db.WithContext(ctx).Raw(q.query).Scan(&some).Error; err != nil {
+			return Audit{}, fmt.Errorf("shop: audit: %w", err)
+		}
+		a.Examples = append(a.Examples, some...)
 	}
 	return a, nil
 }
@@ -75,7 +102,9 @@ func Take(ctx context.Context, db *gorm.DB) (Audit, error) {
 // Err says what must not be, once everything is finished.
 func (a Audit) Err() error {
 	if a.Unfinished+a.Lost+a.Phantoms+a.DuplicateEffects > 0 {
-		return fmt.Errorf("shop: the books do not balance: %+v", a)
+		examples := strings.Join(a.Examples, "\n")
+		a.Examples = nil
+		return fmt.Errorf("shop: the books do not balance: %+v\n%s", a, examples)
 	}
 	return nil
 }
