@@ -69,7 +69,7 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 func (s *Store) route(d *draft) error {
 	j := &d.job
 	if len(j.Exchange) > ackbox.MaxNameLen || len(j.RoutingKey) > ackbox.MaxNameLen || !plain(j.Exchange) || !plain(j.RoutingKey) {
-		return fmt.Errorf("exchange %q, routing key %q: want at most %d bytes of valid UTF-8 without NUL each", j.Exchange, j.RoutingKey, ackbox.MaxNameLen)
+		return fmt.Errorf("exchange %.100q, routing key %.100q: want at most %d bytes of valid UTF-8 without NUL each", j.Exchange, j.RoutingKey, ackbox.MaxNameLen)
 	}
 	if d.event {
 		switch {
@@ -86,13 +86,13 @@ func (s *Store) route(d *draft) error {
 		j.Queue = s.cfg.Queues[0]
 	}
 	if !slices.Contains(s.cfg.Queues, j.Queue) {
-		return fmt.Errorf("%w %q: Config.Queues has %q", ErrUnknownQueue, j.Queue, s.cfg.Queues)
+		return fmt.Errorf("%w %.100q: Config.Queues has %q", ErrUnknownQueue, j.Queue, s.cfg.Queues)
 	}
 	if j.Exchange == "" && j.RoutingKey == "" {
 		j.RoutingKey = j.Queue
 	}
 	if j.Exchange == "" && j.RoutingKey != j.Queue {
-		return fmt.Errorf("the default exchange routes %q to the queue of that name, but the job is for queue %q", j.RoutingKey, j.Queue)
+		return fmt.Errorf("the default exchange routes %.100q to the queue of that name, but the job is for queue %q", j.RoutingKey, j.Queue)
 	}
 	j.Mandatory = true
 	return nil
@@ -112,11 +112,11 @@ func (s *Store) addContextHeaders(ctx context.Context, d *draft) error {
 		size += len(name) + len(value)
 		switch {
 		case name == "" || len(name) > ackbox.MaxNameLen || !plain(name):
-			return fmt.Errorf("header name %q: want 1 to %d bytes of valid UTF-8 without NUL", name, ackbox.MaxNameLen)
+			return fmt.Errorf("header name %.100q: want 1 to %d bytes of valid UTF-8 without NUL", name, ackbox.MaxNameLen)
 		case strings.HasPrefix(strings.ToLower(name), ackbox.HeaderPrefix):
-			return fmt.Errorf("header %q: names that start with %q are reserved", name, ackbox.HeaderPrefix)
+			return fmt.Errorf("header %.100q: names that start with %q are reserved", name, ackbox.HeaderPrefix)
 		case !plain(value):
-			return fmt.Errorf("header %q: its value is not valid UTF-8, or has a NUL byte", name)
+			return fmt.Errorf("header %.100q: its value is not valid UTF-8, or has a NUL byte", name)
 		}
 	}
 	if size > s.cfg.MaxHeaderBytes {

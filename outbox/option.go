@@ -89,7 +89,7 @@ func Header(name, value string) Option {
 func ID(id string) Option {
 	return func(d *draft) {
 		if !validID(id) {
-			d.bad("ID %q is not a UUID in lower case, such as outbox.NewID makes", id)
+			d.bad("ID %.100q is not a UUID in lower case, such as outbox.NewID makes", id)
 		}
 		d.job.ID = id
 	}
