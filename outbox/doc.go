@@ -10,8 +10,8 @@
 //     read at. A late, repeated or concurrent change does no harm.
 //   - Times are the database's. The application's clock decides nothing.
 //   - No session state: no LISTEN, no session advisory lock, no temporary
-//     table. It works behind PgBouncer in transaction mode and with GORM's
-//     PrepareStmt on or off.
+//     table. It works with GORM's PrepareStmt on or off and, with the settings
+//     below, behind PgBouncer in transaction mode.
 //   - Every statement runs under a deadline and touches a bounded number of rows.
 //
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
@@ -21,6 +21,42 @@
 //
 // PostgreSQL 15 or newer is the database to run on. SQLite is served through
 // the same API for one process: the embedded default and users' tests.
+//
+// # PgBouncer
+//
+// In transaction mode each transaction of a client may run on another of the
+// server's sessions, so nothing may be prepared in one and executed in a later
+// one. pgx and GORM do that unless they are told otherwise. Open the database in
+// one of these ways:
+//
+//	gorm.Open(postgres.Open("postgres://app:secret@pgbouncer:6432/shop?default_query_exec_mode=exec"), &gorm.Config{})
+//
+//	gorm.Open(postgres.New(postgres.Config{
+//		DSN:                  "postgres://app:secret@pgbouncer:6432/shop",
+//		PreferSimpleProtocol: true, // or default_query_exec_mode=simple_protocol in the DSN
+//	}), &gorm.Config{})
+//
+// This package's whole suite of tests passes with either of them behind
+// PgBouncer 1.18, and with default_query_exec_mode=cache_describe. What does not
+// work there, and how it fails as soon as two clients meet in one session:
+//
+//   - pgx's default, cache_statement, and GORM's PrepareStmt with whatever else:
+//     prepared statement "stmtcache_…" (or "stmt_…") already exists (SQLSTATE
+//     42P05), or does not exist (26000).
+//   - default_query_exec_mode=describe_exec: unnamed prepared statement does not
+//     exist (26000) or, worse, one client is given what another one asked for.
+//   - search_path, options, statement_timeout and the like in the DSN:
+//     unsupported startup parameter (08P01), at once. Name the schema in
+//     Config.Schema.
+//
+// PgBouncer 1.21 and newer can follow prepared statements
+// (max_prepared_statements above 0); that is meant to allow the first of these,
+// and has not been tried here.
+//
+// Relay holds one of the server's sessions while its batch is on the wire: let
+// default_pool_size be more than the dispatchers' Relays that run at once, for
+// each database and user. PgBouncer's idle_transaction_timeout, if set, must
+// exceed Config.WireTimeout.
 //
 // # SQLite
 //

@@ -13,7 +13,6 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/ackbox/ackbox/internal/integration/storetest"
-	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -44,32 +43,26 @@ func open(t *testing.T, dialector gorm.Dialector, connections int, cfg gorm.Conf
 	return db
 }
 
-func openPostgres(t *testing.T, cfg gorm.Config) *gorm.DB {
+// onPostgres runs the suite on databases that are opened with settings.
+func onPostgres(t *testing.T, settings string, cfg gorm.Config, base outbox.Config) {
 	t.Helper()
-	return open(t, postgres.Open(testenv.DatabaseURL(t)), 10, cfg)
+	d := &databases{t: t}
+	storetest.Run(t, func(t *testing.T) *gorm.DB { return open(t, postgres.Open(d.lend(t)+settings), 10, cfg) }, base)
 }
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) *gorm.DB { return openPostgres(t, gorm.Config{}) }, outbox.Config{})
+	onPostgres(t, "", gorm.Config{}, outbox.Config{})
 }
 
 func TestPostgresPreparedStatements(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) *gorm.DB { return openPostgres(t, gorm.Config{PrepareStmt: true}) }, outbox.Config{})
-}
-
-// As behind PgBouncer in transaction mode, where no statement can be prepared.
-func TestPostgresSimpleProtocol(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T) *gorm.DB {
-		return open(t, postgres.New(postgres.Config{DSN: testenv.DatabaseURL(t), PreferSimpleProtocol: true}), 10, gorm.Config{})
-	}, outbox.Config{})
+	onPostgres(t, "", gorm.Config{PrepareStmt: true}, outbox.Config{})
 }
 
 func TestPostgresSchemaAndTable(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) *gorm.DB { return openPostgres(t, gorm.Config{}) },
+	onPostgres(t, "", gorm.Config{},
 		outbox.Config{Schema: "select", Table: "_a2345678901234567890123456789012345678z"})
 }
 
@@ -82,9 +75,7 @@ func TestPostgresSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			storetest.Run(t, func(t *testing.T) *gorm.DB {
-				return open(t, postgres.Open(testenv.DatabaseURL(t)+settings), 10, gorm.Config{})
-			}, outbox.Config{})
+			onPostgres(t, settings, gorm.Config{}, outbox.Config{})
 		})
 	}
 }

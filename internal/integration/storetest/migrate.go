@@ -51,7 +51,7 @@ func migrateByHand(e *env) {
 		e.Errorf("a token was left in MigrationSQL:\n%s", text)
 	}
 	e.made = s
-	e.must(e.db.AutoMigrate(&order{}))
+	e.makeOrders()
 	e.enqueue()
 }
 
