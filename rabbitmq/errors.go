@@ -26,6 +26,13 @@ func permanent(err error) bool {
 	return false
 }
 
+// guessed reports that err is the client's guess at why the connection ended
+// during the login, and not the broker's word. RabbitMQ drops a connection with
+// a wrong password in silence, and a broken line looks just like that.
+func guessed(err error) bool {
+	return errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrVhost)
+}
+
 // hungUp reports that the broker ended a connection without a word of AMQP. In
 // TLS 1.3 that is how a client learns that its certificate was refused: it may
 // see the alert, or only the reset that follows.

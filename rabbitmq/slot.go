@@ -163,16 +163,18 @@ func (s *slot) drop(g *generation, err error) {
 // fail counts a failure and says so, once per outage for what heals by itself
 // and once per change for what somebody must repair.
 func (s *slot) fail(err error) {
+	// Twice in a row is no accident.
+	refused := permanent(err) && (!guessed(err) || guessed(s.err))
 	s.err = err
 	pause := s.max
-	if !permanent(err) {
+	if !refused {
 		pause = min(s.min<<min(s.failures, 20), s.max)
 	}
 	s.failures++
 	// Half fixed and half random: never a hot loop, never a herd.
 	s.next = time.Now().Add(pause/2 + rand.N(pause/2+1)) //nolint:gosec // jitter is no secret
 	switch {
-	case permanent(err):
+	case refused:
 		if text := err.Error(); s.logged != text {
 			s.log.Error("rabbitmq: the broker refuses; retrying until its configuration or ours is changed",
 				"connection", s.role, "retry_every", s.max, "error", err)
