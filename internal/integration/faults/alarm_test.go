@@ -48,17 +48,17 @@ func alarm(t *testing.T, raise, lower []string) {
 	s.place(during, shop.Plan{})
 	worker := s.directWorker()
 	const rows = `SELECT coalesce(md5(string_agg(id::text || xmin::text, ',' ORDER BY id)), '') FROM ackbox_jobs WHERE state = 'pending'`
-	print := func() (sum string) {
+	fingerprint := func() (sum string) {
 		s.must("read the rows", s.db.WithContext(s.ctx).Raw(rows).Scan(&sum).Error)
 		return sum
 	}
-	was := print()
+	was := fingerprint()
 	pending := s.count(allPending)
 	s.stays(3*time.Second, "nothing is claimed, nothing written", func() error {
 		if n := s.count(claimed); n > 0 {
 			return fmt.Errorf("%d rows are claimed", n)
 		}
-		if now := print(); now != was {
+		if now := fingerprint(); now != was {
 			return fmt.Errorf("rows were written: %d are pending, %d were", s.count(allPending), pending)
 		}
 		return nil

@@ -49,9 +49,7 @@ func TestMessageTooLargeForTheBroker(t *testing.T) {
 	}
 	s.ctl(set("max_message_size, 134217728")...)
 	audit := s.settled()
-	if n := s.count(`SELECT count(*) FROM ackbox_jobs WHERE attempt <> 1`); n > 0 {
-		t.Errorf("%d jobs were charged a try", n)
-	}
+	s.unrefused()
 	s.report(audit, i)
 }
 
@@ -166,8 +164,8 @@ func TestTerminatedAtWork(t *testing.T) {
 		// finished says that the jobs in hand finish within the grace period.
 		finished bool
 	}{
-		{"jobs finish in time", 500 * time.Millisecond, true},
-		{"jobs are given back", 8 * time.Second, false},
+		{"jobs finish in time", 2 * time.Second, true},
+		{"jobs are given back", 7 * time.Second, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -176,24 +174,30 @@ func TestTerminatedAtWork(t *testing.T) {
 			s.placeAs(8, shop.Plan{Work: tc.work})
 			s.reaches(8, allRuns)
 			stop := s.traffic(shop.Plan{Work: 10 * time.Millisecond})
-			s.reaches(60, `SELECT count(*) FROM ackbox_jobs`)
+			s.reaches(30, `SELECT count(*) FROM ackbox_jobs`)
+			if n := s.count(unfinishedRuns); n < 8 {
+				t.Fatalf("only %d jobs run", n)
+			}
 			began := time.Now()
 			s.must("terminate", p.Terminate(30*time.Second))
 			t.Logf("ended after %v", time.Since(began).Round(time.Millisecond))
-			running := s.count(`SELECT count(*) FROM shop_runs AS r WHERE NOT EXISTS (SELECT FROM shop_effects AS e WHERE e.job = r.job)`)
+			running := s.count(unfinishedRuns)
 			if tc.finished && running > 0 {
 				t.Errorf("%d jobs did not finish within the grace period", running)
 			}
-			if !tc.finished && running == 0 {
-				t.Error("no job was given back")
+			if !tc.finished && running < 8 {
+				t.Errorf("%d jobs were given back, want 8", running)
 			}
 			if n := s.count(claimed); n > 0 {
 				t.Errorf("%d rows are locked by a process that has ended", n)
 			}
-			if q := s.queue(s.channel()); q.Consumers > 0 {
-				t.Errorf("%d consumers are left", q.Consumers)
-			}
-			s.must("make the rest short", s.db.WithContext(s.ctx).Exec(`UPDATE ackbox_jobs SET payload = '{}' WHERE finished_at IS NULL`).Error)
+			ch := s.channel()
+			s.eventually("no consumer is left", func() error {
+				if q := s.queue(ch); q.Consumers > 0 {
+					return fmt.Errorf("%+v", q)
+				}
+				return nil
+			})
 			i := s.run(func(cfg *shop.Config) { cfg.Name = "successor" })
 			stop()
 			audit := s.settled()
@@ -262,8 +266,8 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 	var after numbers
 	s.eventually("nothing is left", func() error {
 		after = take()
-		if after.goroutines > before.goroutines+2 || after.connections != before.connections || after.channels > before.channels ||
-			after.toBroker != before.toBroker || after.toDatabase > before.toDatabase {
+		if after.goroutines > before.goroutines || after.connections != before.connections || after.channels > before.channels ||
+			after.toBroker != before.toBroker || after.toDatabase > 20 /* the pool's size */ {
 			return fmt.Errorf("%+v, before: %+v", after, before)
 		}
 		return nil

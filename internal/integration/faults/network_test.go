@@ -76,6 +76,29 @@ func TestCutInTheMiddleOfAMessage(t *testing.T) {
 	s.report(audit, dispatcher, worker)
 }
 
+// The connection ends in the middle of the login. To the client library that
+// looks like a wrong password, or a vhost that there is not; nobody must be sent
+// to look for those, and the next try comes soon.
+func TestCutDuringTheLogin(t *testing.T) {
+	t.Parallel()
+	s := newBrokerStage(t)
+	for _, octets := range []int{100, 500, 560} {
+		connections := s.toRabbitMQ.Accepted()
+		s.toRabbitMQ.CutAfter(octets)
+		i := s.run(dispatcherOnly)
+		s.place(10, shop.Plan{})
+		s.reaches(10, allSent)
+		s.must("mark them done", s.db.WithContext(s.ctx).Exec(`DELETE FROM ackbox_jobs`).Error)
+		if n := s.toRabbitMQ.Accepted() - connections; n < 2 {
+			t.Errorf("%d connections were made: the cut after %d octets did not come", n, octets)
+		}
+		i.end()
+	}
+	if s.logged("not connected") == 0 || s.logged("the broker refuses") > 0 {
+		t.Error("a broken line was taken for a refusal, or for nothing")
+	}
+}
+
 // Connections are reset (RST), again and again.
 func TestConnectionReset(t *testing.T) {
 	t.Parallel()
