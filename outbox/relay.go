@@ -115,7 +115,7 @@ func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, limit int) ([]ackbox.Jo
 	defer cancel()
 	// A frozen process must not keep rows locked: the server ends the session.
 	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
-	if _, err := tx.ExecContext(ctx, s.sql.sessionBound, strconv.FormatInt(idle.Milliseconds(), 10)); err != nil {
+	if _, err := tx.ExecContext(ctx, s.sql.claimSession, strconv.FormatInt(idle.Milliseconds(), 10)); err != nil {
 		return nil, fmt.Errorf("outbox: bound the claim's session: %w", err)
 	}
 	return readJobs(tx.QueryContext(ctx, s.sql.claim, limit))

@@ -1,6 +1,10 @@
 package outbox
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/ackbox/ackbox"
+)
 
 // statements are the SQL texts of one Store, made once: the same text every
 // time is what lets PostgreSQL and its drivers reuse a plan.
@@ -8,7 +12,7 @@ type statements struct {
 	table string
 
 	inserts             [8]string // of 1, 2, 4, … 128 rows
-	claim, sessionBound string
+	claim, claimSession string
 	markSent, markDone  string
 	apply               string
 	complete, giveUp    string
@@ -35,6 +39,11 @@ const unfinished = `finished_at IS NULL`
 func picked(query, statement string) string {
 	return "WITH picked AS MATERIALIZED (\n\t" + query + "\n)\n" + statement + " WHERE id IN (SELECT id FROM picked)"
 }
+
+// known tests the state of rows that are known by id. A plain comparison would
+// let the planner choose the partial index of that state and read all of it for
+// a few ids, wherever statistics lag behind and say that there is little in it.
+func known(state ackbox.State) string { return "state || '' = '" + string(state) + "'" }
 
 // The row's columns as claim reads them.
 const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
@@ -67,7 +76,7 @@ ORDER BY t.due_at, t.id LIMIT ? {lock}`)
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
 	finished_at = CASE WHEN queue = '' THEN {now} END
-WHERE {in batch} AND state = 'pending'`)
+WHERE {in batch} AND ` + known(ackbox.Pending))
 
 	// Finish. Rows of a batch that is still on the wire are locked by its
 	// dispatcher; they are skipped, not waited for. Locking in id order keeps
@@ -109,7 +118,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 	// Current and Vouch.
 	s.current = text(`SELECT count(*) FROM {table}
 WHERE id = {id ?} AND attempt = ? AND resend = ? AND {unfinished}`)
-	s.vouch = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state = 'sent' AND {unfinished} ORDER BY id {lock}`,
+	s.vouch = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Sent)+` AND {unfinished} ORDER BY id {lock}`,
 		`UPDATE {table} SET seen_at = {now}`))
 
 	// Sweeps: bounded, idempotent, safe to run from every instance.
@@ -137,13 +146,17 @@ WHERE id = {id ?} AND attempt = ? AND resend = ? AND {unfinished}`)
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
 	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table} AS t`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
-	s.requeue = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state = 'dead' ORDER BY id {lock wait}`,
+	s.requeue = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Dead)+` ORDER BY id {lock wait}`,
 		`UPDATE {table} SET state = 'pending', attempt = 1, publish_attempt = 0, resend = resend + 1,
 	due_at = {now}, finished_at = NULL`))
 	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked') ORDER BY id {lock wait}`,
 		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
 
-	s.sessionBound = `SELECT set_config('idle_in_transaction_session_timeout', $1, true)`
+	// Statistics lag behind a backlog that grows quickly, and a planner that
+	// believes in a few due rows would collect and sort them: all of the backlog
+	// for each batch. Of an index it can only read as much as it needs.
+	s.claimSession = `SELECT set_config('idle_in_transaction_session_timeout', $1, true),
+	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)`
 	return s
 }
 
