@@ -150,8 +150,8 @@ func (s *subscription) pump(ctx context.Context, hand chan<- ackbox.Delivery) er
 				return s.cause()
 			}
 			d = next
-		case <-s.cancelled:
-			return s.cancelledByBroker()
+		case _, ok := <-s.cancelled:
+			return s.ended(ok)
 		case <-ctx.Done():
 			return nil
 		}
@@ -170,8 +170,8 @@ func (s *subscription) pump(ctx context.Context, hand chan<- ackbox.Delivery) er
 			return s.giveBack(d)
 		case err := <-s.closed:
 			return closedBy(err)
-		case <-s.cancelled:
-			return s.cancelledByBroker()
+		case _, ok := <-s.cancelled:
+			return s.ended(ok)
 		}
 	}
 }
@@ -236,14 +236,20 @@ func (s *subscription) settled() {
 // cause says why the deliveries ended without being asked to.
 func (s *subscription) cause() error {
 	select {
-	case <-s.cancelled:
-		return s.cancelledByBroker()
+	case _, ok := <-s.cancelled:
+		return s.ended(ok)
 	default:
 	}
 	return closedBy(<-s.closed)
 }
 
-func (s *subscription) cancelledByBroker() error {
+// ended says which of the two it was that was heard on s.cancelled: the broker
+// has cancelled the consumer, or the channel has died and all notifications
+// with it.
+func (s *subscription) ended(cancelled bool) error {
+	if !cancelled {
+		return closedBy(<-s.closed)
+	}
 	return fmt.Errorf("the broker cancelled the consumer: queue %s was deleted or has moved", s.queue)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -96,13 +97,14 @@ func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
 	}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
-	g.owned.Go(func() { g.watch(closed, blocked) })
+	log := b.cfg.Logger.With("broker", b.target.display, "connection", role)
+	g.owned.Go(func() { g.watch(closed, blocked, log) })
 	return g, nil
 }
 
 // watch keeps the connection's notifications drained until it is gone. Then it
 // closes the socket, which frees whoever is stuck in a write.
-func (g *generation) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocking) {
+func (g *generation) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocking, log *slog.Logger) {
 	for {
 		select {
 		case b, ok := <-blocked:
@@ -111,6 +113,11 @@ func (g *generation) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocki
 				continue
 			}
 			g.setBlocked(b)
+			if b.Active {
+				log.Warn("rabbitmq: the broker blocks publishers; nothing is published until it lets them go on", "reason", b.Reason)
+			} else {
+				log.Info("rabbitmq: the broker lets publishers go on")
+			}
 		case err := <-closed:
 			g.cause = errLost
 			if err != nil {
