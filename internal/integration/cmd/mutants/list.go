@@ -19,13 +19,13 @@ type suite struct {
 }
 
 const (
-	inRabbitMQ   = "internal/integration/rabbitmq"
-	inOutbox     = "internal/integration/outbox"
-	inFaults     = "internal/integration/faults"
-	inTorture    = "internal/integration/torture"
-	inDispatcher = "dispatcher"
-	inWorker     = "worker"
-	inRetry      = "retry"
+	inRabbitMQ     = "internal/integration/rabbitmq"
+	inOutbox       = "internal/integration/outbox"
+	inFaults       = "internal/integration/faults"
+	inDispatcher   = "dispatcher"
+	inWorker       = "worker"
+	inUnitRabbitMQ = "rabbitmq"
+	inRetry        = "retry"
 )
 
 var mutants = []mutant{
@@ -44,6 +44,11 @@ var mutants = []mutant{
 		3, "ignore a return", "rabbitmq/publisher.go",
 		"ok && m.mandatory {", "ok && m.mandatory && false {",
 		[]suite{{inRabbitMQ, "TestReturnedAlthoughAcked"}},
+	},
+	{
+		3, "publish what a restart of the broker forgets", "rabbitmq/message.go",
+		"DeliveryMode: amqp.Persistent,\n\t\t\tMessageId:    job.ID", "DeliveryMode: amqp.Transient,\n\t\t\tMessageId:    job.ID",
+		[]suite{{inUnitRabbitMQ, "TestJobMessage"}},
 	},
 	{
 		3, "mark sent before the confirm", "rabbitmq/publisher.go",
@@ -89,6 +94,16 @@ var mutants = []mutant{
 		7, "resend what a worker vouches for", "outbox/statements.go",
 		"AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}", "AND queue = ? AND sent_at < {time ?} AND sent_at < {before ?}",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		7, "take an outage of the ledger for the silence of workers", "retry/lost.go",
+		"clear(s.suspects)", "_ = s.suspects",
+		[]suite{{inRetry, "TestResend"}},
+	},
+	{
+		4, "let an outage of the ledger use up FailAction", "worker/job.go",
+		"case !counts:", "case !counts && false:",
+		[]suite{{inWorker, "TestFailActionDuringAnOutage"}, {inFaults, "TestDatabaseAwayDuringFailAction"}},
 	},
 	{
 		8, "let a panic end the process", "handler/middleware.go",
