@@ -103,7 +103,7 @@ var mutants = []mutant{
 	{
 		4, "let an outage of the ledger use up FailAction", "worker/job.go",
 		"case !counts:", "case !counts && false:",
-		[]suite{{inWorker, "TestFailActionDuringAnOutage"}, {inFaults, "TestDatabaseAwayDuringFailAction"}},
+		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
 		8, "let a panic end the process", "handler/middleware.go",
