@@ -39,6 +39,7 @@ func alarm(t *testing.T, raise, lower []string) {
 		}
 		return nil
 	})
+	s.logs("level=WARN", "the broker blocks publishers", "reason=\"low on ")
 	s.eventually("the batch in hand is given up", func() error {
 		if n := s.count(claimed); n > 0 {
 			return fmt.Errorf("%d rows are claimed", n)
@@ -70,6 +71,7 @@ func alarm(t *testing.T, raise, lower []string) {
 	s.reaches(before, allEffects)
 	s.ctl(lower...)
 	audit := s.settled()
+	s.logs("the broker lets publishers go on")
 	s.uncharged()
 	if n := dispatcher.Dispatcher.Stats().Unknown; n > 10 {
 		t.Errorf("%d publishes had no answer, want those 10 at most that met the alarm", n)

@@ -4,7 +4,6 @@ package faults_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,7 +22,7 @@ import (
 func TestBrokerApplicationRestarted(t *testing.T) {
 	s := newBrokerStage(t)
 	repairs(t, []string{"start_app"})
-	s.slowed(20 * time.Millisecond)
+	s.slowed(100 * time.Millisecond)
 	dispatcher, worker := s.run(dispatcherOnly), s.directWorker()
 	stop := s.traffic(shop.Plan{Work: 20 * time.Millisecond})
 	s.reaches(50, allEffects)
@@ -48,14 +47,16 @@ func TestBrokerApplicationRestarted(t *testing.T) {
 func TestBrokerKilled(t *testing.T) {
 	s := newBrokerStage(t)
 	repairs(t)
-	s.slowed(50 * time.Millisecond)
 	dispatcher := s.run(dispatcherOnly)
 	s.place(300, shop.Plan{})
 	s.reaches(300, allSent)
 	s.must("sync the node", ground.RabbitMQ.Sync(s.ctx))
+	s.toRabbitMQ.HalfOpen() // the batch arrives, its confirms do not
 	s.place(100, shop.Plan{})
 	s.onWire()
 	s.must("kill the node", ground.RabbitMQ.Kill(s.ctx))
+	s.toRabbitMQ.Cut() // with what the proxy has held back
+	s.must("open the network", s.toRabbitMQ.Heal())
 	s.logs("not connected", "connection=publish")
 	s.place(50, shop.Plan{})
 	s.must("start the node", ground.RabbitMQ.Start(s.ctx))
@@ -158,11 +159,9 @@ func TestBrokerDiskWiped(t *testing.T) {
 func TestBrokerFrozen(t *testing.T) {
 	s := newBrokerStage(t)
 	repairs(t)
-	s.slowed(20 * time.Millisecond)
 	dispatcher, worker := s.run(dispatcherOnly), s.directWorker()
 	stop := s.traffic(shop.Plan{Work: 100 * time.Millisecond})
 	s.reaches(20, allEffects)
-	s.onWire()
 	s.must("freeze the node", ground.RabbitMQ.Freeze())
 	s.deaf()
 	stop()
@@ -181,7 +180,7 @@ func TestBrokerFrozen(t *testing.T) {
 func (s *brokerStage) deaf() {
 	s.t.Helper()
 	began := time.Now()
-	before := s.count(allEffects)
+	before, connected := s.count(allEffects), s.logged("connected again")
 	s.reaches(before+8, allEffects) // what was in hand
 	s.logs("not connected", "connection=publish")
 	s.logs("the subscription ended")
@@ -190,7 +189,7 @@ func (s *brokerStage) deaf() {
 	if s.count(allPending) == 0 {
 		s.t.Error("nothing waits: the application did not go on")
 	}
-	if s.logged("connected again") > 0 {
-		s.must("be deaf", errors.New("somebody answered"))
+	if s.logged("connected again") > connected {
+		s.t.Error("somebody answered")
 	}
 }

@@ -16,7 +16,7 @@ import (
 func TestConnectionsClosedByTheBroker(t *testing.T) {
 	t.Parallel()
 	s := newBrokerStage(t)
-	s.slowed(10 * time.Millisecond)
+	s.slowed(50 * time.Millisecond)
 	i := s.run()
 	stop := s.traffic(shop.Plan{Work: 10 * time.Millisecond})
 	for n := range 4 {
@@ -92,13 +92,14 @@ func TestRunningJobsAreHandedOutAgain(t *testing.T) {
 func TestListenersSuspended(t *testing.T) {
 	s := newBrokerStage(t)
 	repairs(t, []string{"resume_listeners"})
-	s.slowed(20 * time.Millisecond)
 	i := s.run()
 	stop := s.traffic(shop.Plan{})
 	s.reaches(20, allEffects)
 	s.ctl("suspend_listeners")
+	s.toRabbitMQ.HalfOpen() // the next batch stays on the wire
 	s.onWire()
 	s.toRabbitMQ.Cut()
+	s.must("open the network", s.toRabbitMQ.Heal())
 	s.logs("not connected", "connection=publish")
 	s.logs("not connected", "connection=consume")
 	began, tries := time.Now(), s.toRabbitMQ.Accepted()

@@ -26,11 +26,9 @@ func TestBrokerHalfOpen(t *testing.T) {
 func blackHole(t *testing.T, silence func(*netfault.Proxy)) {
 	t.Helper()
 	s := newBrokerStage(t)
-	s.slowed(20 * time.Millisecond)
 	i := s.run()
 	stop := s.traffic(shop.Plan{Work: 100 * time.Millisecond})
 	s.reaches(20, allEffects)
-	s.onWire()
 	silence(s.toRabbitMQ)
 	s.deaf()
 	stop()
@@ -103,7 +101,7 @@ func TestCutDuringTheLogin(t *testing.T) {
 func TestConnectionReset(t *testing.T) {
 	t.Parallel()
 	s := newBrokerStage(t)
-	s.slowed(10 * time.Millisecond)
+	s.slowed(50 * time.Millisecond)
 	i := s.run()
 	stop := s.traffic(shop.Plan{Work: 10 * time.Millisecond})
 	for range 5 {

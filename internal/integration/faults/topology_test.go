@@ -83,16 +83,14 @@ func TestQueueMissing(t *testing.T) {
 	testenv.Rabbit(t).DeleteQueue(shop.Queue)
 	const jobs = 50
 	s.place(jobs, shop.Plan{})
-	s.reaches(jobs, `SELECT count(*) FROM ackbox_jobs WHERE publish_attempt > 0 AND attempt = 1 AND last_error LIKE '%NO_ROUTE%'`)
+	s.reaches(1, `SELECT count(*) FROM ackbox_jobs WHERE publish_attempt = 1 AND attempt = 1 AND last_error LIKE '%NO_ROUTE%'`)
 	s.reaches(jobs, allSent) // one try later it was there
 	if q := s.queue(s.channel()); q.Messages != jobs {
 		t.Errorf("%d messages are in the queue, want %d", q.Messages, jobs)
 	}
 	worker := s.run(workerOnly)
 	audit := s.settled()
-	if n := s.toRabbitMQ.Accepted(); n != 3 { // publisher; sweeper; worker
-		t.Logf("%d connections", n)
-	}
+	s.unrefused()
 	if audit.Resent+audit.DuplicateRuns > 0 {
 		t.Errorf("%d were sent again, %d ran again", audit.Resent, audit.DuplicateRuns)
 	}
@@ -217,5 +215,28 @@ func TestArgumentDrift(t *testing.T) {
 	if audit.Resent > 0 {
 		t.Errorf("%d jobs were sent again that had not been sent", audit.Resent)
 	}
+	s.report(audit, i)
+}
+
+// One queue stalls, as a quorum queue does that has lost its majority: what is
+// published to it gets no answer, nor does what comes behind it on its channel.
+// People are told, nothing is charged, and all goes on by itself afterwards.
+// What other queues and exchanges are sent by the same dispatcher waits, too.
+func TestOneQueueStalls(t *testing.T) {
+	t.Parallel()
+	s := newBrokerStage(t)
+	i := s.run()
+	s.place(1, shop.Plan{})
+	s.settled()
+	process := fmt.Sprintf(`list_to_existing_atom("%s_%s")`, s.vhost(), shop.Queue)
+	s.ctl("eval", "ok = sys:suspend("+process+").")
+	const jobs = 150
+	s.place(jobs, shop.Plan{})
+	s.reaches(jobs, `SELECT count(*) FROM ackbox_jobs WHERE state = 'pending' AND resend > 0`)
+	s.logs("no answer from the broker within Config.ConfirmTimeout")
+	s.logs("dispatcher: a batch failed", "the broker did not answer for")
+	s.ctl("eval", "ok = sys:resume("+process+").")
+	audit := s.settled()
+	s.uncharged()
 	s.report(audit, i)
 }
