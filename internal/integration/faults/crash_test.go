@@ -157,8 +157,8 @@ func TestWorkerKilled(t *testing.T) {
 			switch point {
 			case "taken": // nothing was finished by the one that was killed
 				s.atMost("mails sent twice", again, 8)
-			case "handled": // up to a slot's worth had its effect and no record
-				s.atMost("mails sent twice", again, 8)
+			case "handled": // what was in its hands had its effect and no record
+				s.atMost("mails sent twice", again, 32)
 			case "recorded":
 				s.atLeast("jobs done and not acknowledged when the worker died", done, 1)
 				s.atLeast("deliveries that were not run again", int(w.Worker.Stats().Skipped), 1)

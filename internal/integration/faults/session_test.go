@@ -119,12 +119,19 @@ func TestStricterIsolation(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(level, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t)
-			// For the instances: app's sessions are older, so that the audit, which
-			// reads everything all the time, takes no part in the conflicts.
-			s.alter(`SET default_transaction_isolation = '` + level + `'`)
+			var role string
+			s := newStage(t, func(cfg *shop.Config) { role = ownRole(cfg) })
+			s.grant(role)
+			// For the instances' role, so that the audit, which reads everything all
+			// the time, takes no part in the conflicts.
+			s.exec(`ALTER ROLE ` + role + ` SET default_transaction_isolation = '` + level + `'`)
 			d := s.run(dispatcherOnly)
 			w := s.run(workerOnly, func(cfg *shop.Config) { cfg.AMQPURL = testenv.AMQPURL(t) })
+			var got string
+			s.must("ask for the level", w.DB.WithContext(s.ctx).Raw(`SHOW transaction_isolation`).Scan(&got).Error)
+			if got != level {
+				t.Fatalf("the instances' transactions are at level %q, want %q", got, level)
+			}
 			failures := func() int {
 				return s.count(`SELECT count(*) FROM ackbox_jobs WHERE errors::text LIKE '%SQLSTATE 40001%'`)
 			}
