@@ -8,6 +8,12 @@ import "errors"
 // and makes the worker drop the delivery without charging a try.
 var ErrSuperseded = errors.New("ackbox: the job is finished or another copy took over")
 
+// ErrBusy says that a job's row could not be had in time: a dispatcher that was
+// frozen, or whose database session hangs, still holds it. Returned from a
+// handler (outbox.Complete gives it) it makes the worker try again without
+// charging a try: nothing about the job has failed.
+var ErrBusy = errors.New("ackbox: the job's row could not be had in time")
+
 // ErrClosed says that the object was closed by its owner.
 var ErrClosed = errors.New("ackbox: closed")
 

@@ -62,8 +62,9 @@ func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) err
 // over by a later try: return that error from the transaction, so that it rolls
 // back, and from the handler; the worker then drops the delivery without
 // charging a try. It waits for the row if the dispatcher has it locked, for at
-// most Config.StatementTimeout or until ctx ends; that deadline ends tx, too. In
-// a transaction of REPEATABLE READ or above such a row is a serialization
+// most Config.StatementTimeout or until ctx ends; that deadline ends tx, too. When
+// the timeout has passed the error is [ackbox.ErrBusy]: return it likewise, and
+// the worker tries again without charging a try. In a transaction of REPEATABLE READ or above such a row is a serialization
 // failure, like any other row that changed meanwhile.
 func Complete(ctx context.Context, tx *gorm.DB) error {
 	s, err := storeOf(tx)
@@ -100,15 +101,17 @@ func (s *Store) finishIn(ctx context.Context, c execer) error {
 	if !validID(job.ID) || !validCount(job.Attempt) {
 		return ackbox.ErrSuperseded // no row can be meant
 	}
-	ctx, cancel := s.deadline(ctx)
+	bounded, cancel := s.deadline(ctx)
 	defer cancel()
 	query, args := s.sql.complete, []any{job.ID, job.Attempt}
 	if run.Cause != nil {
 		cause := errorText(run.Cause.Error())
 		query, args = s.sql.giveUp, []any{cause, cause, job.ID, job.Attempt}
 	}
-	n, err := affected(c.ExecContext(ctx, query, args...))
+	n, err := affected(c.ExecContext(bounded, query, args...))
 	switch {
+	case err != nil && bounded.Err() != nil && ctx.Err() == nil:
+		return fmt.Errorf("outbox: complete job %s: %w: %w", job.ID, ackbox.ErrBusy, err)
 	case err != nil:
 		return fmt.Errorf("outbox: complete job %s: %w", job.ID, err)
 	case n == 0:

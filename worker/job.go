@@ -16,6 +16,10 @@ import (
 // overdueAfter is how long after its timeout a handler counts as ignoring it.
 const overdueAfter = 5 * time.Second
 
+// busyDelay is how long a job waits whose row could not be had in time. It had
+// waited for the ledger's deadline before.
+const busyDelay = time.Second
+
 // handle runs one delivery and sees to its outcome, whatever the application's
 // code does.
 func (r *run) handle(intake, work context.Context, h *inHand) {
@@ -75,6 +79,9 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 	case work.Err() != nil:
 		// Cancelled by us, not failed: no try is charged.
 		h.requeue()
+	case errors.Is(err, ackbox.ErrBusy):
+		// The ledger could not be written: nor has the job failed.
+		r.again(work, h, busyDelay, false, describe(err))
 	default:
 		r.failed(work, h, entry, err)
 	}
@@ -160,8 +167,8 @@ func (r *run) broken(work context.Context, h *inHand, err error) {
 
 // giveUp calls FailAction, at most FailActionAttempts times, and records the
 // job as dead, whatever FailAction did. A call that fails while the ledger is
-// away is not counted: FailAction's database is the ledger's as a rule, and a
-// job is given up only once.
+// away, or because it is busy, is not counted: FailAction's database is the
+// ledger's as a rule, and a job is given up only once.
 func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause error) {
 	for n := 1; ; n++ {
 		err := r.call(work, h, entry.Timeout, cause, func(ctx context.Context, job ackbox.Job) error {
@@ -182,7 +189,7 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 		case !current:
 			r.skip(h) // finished by a call whose answer was lost, or sent again
 			return
-		case !counts:
+		case !counts, errors.Is(err, ackbox.ErrBusy):
 			n--
 		case n == r.cfg.FailActionAttempts:
 			r.dead(work, h, fmt.Sprintf("%s\nFailAction failed %d times: %s", describe(cause), n, describe(err)),

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,37 @@ func TestFailActionDuringAnOutage(t *testing.T) {
 		b.stop()
 		b.pass(time.Minute)
 		b.expect("requeue j")
+	})
+}
+
+// A row that could not be had in time charges nothing, neither a try of Consume
+// nor a call of FailAction.
+func TestBusyRow(t *testing.T) {
+	busy := fmt.Errorf("outbox: complete job j: %w", ackbox.ErrBusy)
+	calls := 0
+	h := plain{
+		func(_ context.Context, job ackbox.Job) error {
+			if job.ID == "j" {
+				return busy
+			}
+			return retry.Permanent(errFailed)
+		},
+		func(context.Context, ackbox.Job, error) error {
+			if calls++; calls < 5 {
+				return busy
+			}
+			return nil
+		},
+	}
+	run(t, worker.Config{FailActionAttempts: 1}, h, func(b *bench) {
+		last := job("j")
+		last.MaxAttempts = 1
+		b.deliver(last)
+		b.pass(time.Second)
+		b.expect(`j/1 pending charge=false after=1s "outbox: complete job j: ackbox: the job's row could not be had in time"`, "ack j")
+		b.deliver(job("k"))
+		b.pass(time.Minute)
+		b.expect(`k/1 dead charge=false after=0s "failed"`, "ack k")
 	})
 }
 

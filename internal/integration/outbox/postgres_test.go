@@ -209,6 +209,24 @@ func TestCompleteWaitsForTheWire(t *testing.T) {
 	}
 }
 
+// A dispatcher that keeps a row for too long is no failure of the job: Complete
+// says so, and nothing of the transaction stays.
+func TestCompleteGivesUpOnTheWire(t *testing.T) {
+	db, s := store(t, outbox.Config{StatementTimeout: 200 * time.Millisecond})
+	enqueue(t, db, 1)
+	n, err := s.Relay(t.Context(), 1, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		run := ackbox.WithRun(ctx, ackbox.Run{Job: jobs[0]})
+		err := db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(run, tx) })
+		if !errors.Is(err, ackbox.ErrBusy) || errors.Is(err, ackbox.ErrSuperseded) || !strings.Contains(err.Error(), jobs[0].ID) {
+			t.Errorf("Complete: %v, want ErrBusy naming the job", err)
+		}
+		return allSent(jobs)
+	})
+	if n != 1 || err != nil {
+		t.Fatalf("relayed %d, %v", n, err)
+	}
+}
+
 // An operator's Cancel waits for the wire, too, and then finds the job sent.
 func TestCancelWaitsForTheWire(t *testing.T) {
 	db, s := store(t, outbox.Config{})
