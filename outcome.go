@@ -46,6 +46,10 @@ type Outcome struct {
 	// Reason says why a message was not acked, in words for an operator. It
 	// never holds a payload, a URL or a password.
 	Reason string
+	// Stalled, beside [Unknown], says that the broker does answer, only not for
+	// this message's destination (a quorum queue without a leader). It is worth
+	// waiting before the message is published again, so that others can go on.
+	Stalled bool
 }
 
 // Transition asks the ledger to move one job's row to another state. It is

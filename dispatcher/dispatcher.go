@@ -31,7 +31,8 @@ type Stats struct {
 	Refused int64
 	// Dead jobs were refused for the last time.
 	Dead int64
-	// Unknown jobs got no answer, each time they got none.
+	// Unknown jobs got no answer, each time they got none, or could not be
+	// published because their destination is stalled.
 	Unknown int64
 }
 
@@ -158,7 +159,9 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 		transitions[i] = t
 		switch t.To {
 		case ackbox.Pending:
-			unanswered++
+			if !outcome.Stalled { // the broker is well: no reason to pause
+				unanswered++
+			}
 		case ackbox.Nacked:
 			refused.add(job, t.Error)
 		case ackbox.Dead:
@@ -194,9 +197,17 @@ func (d *Dispatcher) transition(job ackbox.Job, outcome ackbox.Outcome) ackbox.T
 		// stays publishable, and says that another copy may be about.
 		d.unknown.Add(1)
 		t.To = ackbox.Pending
+		if outcome.Stalled {
+			// Later than the others, lest they wait behind it.
+			t.After = min(max(0, d.cfg.Backoff.Next(job.Resend+1)), maxStall)
+		}
 	}
 	return t
 }
+
+// maxStall bounds the pause of a job whose destination does not answer: when it
+// does again its jobs shall not sleep for long.
+const maxStall = 30 * time.Second
 
 // refusals gathers the refused jobs of a batch, so that a full queue costs a
 // line for each batch and not for each job. The rows have every reason.

@@ -112,6 +112,43 @@ func TestUnknownStaysPendingUncharged(t *testing.T) {
 	}
 }
 
+// A destination that does not answer, while the broker does, is put off, later
+// each time up to 30 s, and does not slow the dispatcher down.
+func TestStalledIsPutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(2)
+		o.pending[1].Resend = 50
+		batches := 0
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+			batches++
+			outcomes := all(ackbox.Unknown, jobs)
+			for i := range outcomes {
+				outcomes[i].Stalled = true
+			}
+			return outcomes
+		}}
+		d := newDispatcher(t, o, b, dispatcher.Config{InFlight: 1, Backoff: linear{}})
+		stop := run(t, d)
+		advance(time.Second)
+		stop()
+		for i, want := range []time.Duration{linear{}.Next(1), 30 * time.Second} {
+			if tr := o.recorded[i]; tr.To != ackbox.Pending || tr.Charge || tr.Error != "" || tr.After != want {
+				t.Errorf("recorded %+v, want it put off by %v", tr, want)
+			}
+		}
+		if batches < 4 {
+			t.Errorf("%d batches in a second: the dispatcher paused", batches)
+		}
+	})
+}
+
+// linear is a backoff without jitter.
+type linear struct{}
+
+// Next implements retry.Policy.
+func (linear) Next(attempt int) time.Duration { return time.Duration(attempt) * time.Second }
+
 // Part of a batch may be answered.
 func TestTooFewOutcomes(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,7 @@ type Broker struct {
 	closing  chan struct{}
 	once     sync.Once
 	retiring sync.WaitGroup // generations being closed in the background
+	stalls   stalls
 }
 
 // New checks cfg and returns a Broker that has no connection yet: it does no
@@ -37,6 +38,7 @@ func New(cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{cfg: cfg, target: t, closing: make(chan struct{})}
+	b.stalls.log = cfg.Logger.With("broker", t.display)
 	b.publish = b.newSlot("publish", b.buildPublishing)
 	b.consume = b.newSlot("consume", b.buildConsuming)
 	return b, nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -32,6 +33,8 @@ type generation struct {
 	// proven is closed once the broker has answered a publish. It is nil on a
 	// consuming connection.
 	proven <-chan struct{}
+	// stuck counts the channels whose close the broker has yet to answer.
+	stuck atomic.Int64
 	// slots bounds the number of publishing channels in use.
 	slots chan struct{}
 	// owned are the goroutines of this generation; close awaits them.

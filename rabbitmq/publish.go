@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -20,8 +21,9 @@ var errNoConfirm = errors.New("no answer from the broker within Config.ConfirmTi
 
 // Publish publishes jobs, persistent and confirmed, and reports the broker's
 // answer for each, in the same order. It returns when all are answered, at the
-// latest when ctx ends or Config.ConfirmTimeout has passed (plus a fifth of a
-// second); what has no answer by then is Unknown. While the broker is away or
+// latest when ctx ends (plus a fifth of a second) or Config.ConfirmTimeout has
+// passed (plus up to a second and a half, in which the broker is asked whether it
+// answers at all); what has no answer by then is Unknown. While the broker is away or
 // blocks publishers because of an alarm everything is Unknown at once: use
 // [Broker.Ready] to wait. The broker tells of an alarm only when something is
 // published, so the first batch after it may have to wait for the deadline.
@@ -29,12 +31,16 @@ var errNoConfirm = errors.New("no answer from the broker within Config.ConfirmTi
 // Where a message makes the broker close the channel (a missing exchange, a
 // message over the broker's limit), that message is NackedByBroker with the
 // broker's words, and its neighbours are published again: they may be
-// duplicated, they are not lost. Concurrent calls use channels of their own.
+// duplicated, they are not lost. Concurrent calls use channels of their own, and
+// so do the destinations of one call. Where the broker answers for others, but not
+// for one destination (a quorum queue without a leader), its messages are Stalled,
+// and one of them every 5 s is published to see; the rest is not, until then.
 func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
 	out := make([]ackbox.Outcome, len(jobs))
 	if len(jobs) == 0 {
 		return out
 	}
+	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, b.cfg.ConfirmTimeout, errNoConfirm)
 	defer cancel()
 	g, err := b.publish.get(ctx, false)
@@ -44,7 +50,10 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 		}
 		return out
 	}
-	c := call{b: b, g: g, out: out, at: func(i int) outgoing { return jobMessage(&jobs[i]) }}
+	c := call{
+		b: b, g: g, outer: outer, out: out, at: func(i int) outgoing { return jobMessage(&jobs[i]) },
+		to: func(i int) destination { return destination{jobs[i].Exchange, jobs[i].RoutingKey} },
+	}
 	todo := make([]int, 0, len(jobs))
 	for i := range jobs {
 		if reason := b.refuse(g, &jobs[i]); reason != "" {
@@ -53,29 +62,59 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 		}
 		todo = append(todo, i)
 	}
-	c.run(ctx, todo)
+	c.publish(ctx, c.admitted(todo))
 	return out
 }
 
 // publishOne publishes one message like Publish does.
 func (b *Broker) publishOne(ctx context.Context, g *generation, m outgoing) ackbox.Outcome {
 	out := make([]ackbox.Outcome, 1)
-	c := call{b: b, g: g, out: out, at: func(int) outgoing { return m }}
-	c.run(ctx, []int{0})
+	c := call{
+		b: b, g: g, outer: ctx, out: out, at: func(int) outgoing { return m },
+		to: func(int) destination { return destination{m.exchange, m.key} },
+	}
+	c.publish(ctx, []int{0})
 	return out[0]
 }
 
-// call is one batch on its way through one generation.
+// call is one batch on its way through one generation. Its lanes run at the
+// same time, each with messages of its own.
 type call struct {
-	b          *Broker
-	g          *generation
-	at         func(int) outgoing
-	out        []ackbox.Outcome
-	redeclared bool
+	b *Broker
+	g *generation
+	// outer bounds what is asked once the time for confirms is over.
+	outer context.Context //nolint:containedctx // a call lives no longer than its context
+	at    func(int) outgoing
+	to    func(int) destination
+	out   []ackbox.Outcome
+
+	redeclared sync.Once
+	mu         sync.Mutex
+	silent     [][]int // messages that got no answer in time, by lane
 }
 
-// run publishes the messages at the given indexes, window by window.
+// publish publishes the messages at the given indexes, and judges what the
+// broker's silence means.
+func (c *call) publish(ctx context.Context, todo []int) {
+	lanes := c.lanes(todo)
+	var others sync.WaitGroup
+	for _, lane := range lanes[min(1, len(lanes)):] {
+		others.Go(func() { c.run(ctx, lane) })
+	}
+	if len(lanes) > 0 {
+		c.run(ctx, lanes[0])
+	}
+	others.Wait()
+	if ctx.Err() == nil {
+		c.heal(ctx)
+	}
+	c.judge(ctx, todo)
+}
+
+// run publishes the messages of one lane, window by window.
 func (c *call) run(ctx context.Context, todo []int) {
+	ctx, cancel := c.patience(ctx, todo)
+	defer cancel()
 	defer c.g.guard(ctx)()
 	for len(todo) > 0 {
 		if blocked, reason, _ := c.g.blocking(); blocked {
@@ -97,7 +136,6 @@ func (c *call) run(ctx context.Context, todo []int) {
 		}
 		todo = todo[n:]
 	}
-	c.heal(ctx)
 }
 
 // resolve deals with messages that p left without an answer, and gives p up.
@@ -148,13 +186,14 @@ func (c *call) isolate(ctx context.Context, cause *amqp.Error, indexes []int) bo
 // redeclare declares the topology anew, once per call: an exchange of ours may
 // have been deleted.
 func (c *call) redeclare(ctx context.Context) {
-	if c.redeclared || c.b.cfg.Passive {
+	if c.b.cfg.Passive {
 		return
 	}
-	c.redeclared = true
-	if err := c.b.declareTopology(ctx, c.g); err != nil {
-		c.b.publish.log.WarnContext(ctx, "rabbitmq: cannot declare the topology anew", "error", err)
-	}
+	c.redeclared.Do(func() {
+		if err := c.b.declareTopology(ctx, c.g); err != nil {
+			c.b.publish.log.WarnContext(ctx, "rabbitmq: cannot declare the topology anew", "error", err)
+		}
+	})
 }
 
 // heal declares the topology anew if a message for it came back: somebody has
@@ -184,8 +223,12 @@ func (c *call) interrupted(ctx context.Context, indexes []int, err error) {
 	case blocked:
 		c.unknown(indexes, "no answer: the broker blocks publishers: "+reason)
 	case errors.Is(context.Cause(ctx), errNoConfirm):
+		// Whose silence it is, the connection's or a queue's, is seen when all
+		// lanes have ended.
 		c.unknown(indexes, errNoConfirm.Error())
-		c.b.publish.discard(c.g, errNoConfirm)
+		c.mu.Lock()
+		c.silent = append(c.silent, indexes)
+		c.mu.Unlock()
 	case ctx.Err() != nil:
 		// The caller's own deadline says nothing about the connection.
 		c.unknown(indexes, "no answer before the call was cancelled or its deadline passed")

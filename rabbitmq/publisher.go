@@ -107,7 +107,11 @@ func (g *generation) forfeit(p *publisher) {
 // connection lives.
 func (g *generation) drop(p *publisher) {
 	if !p.ch.IsClosed() {
-		g.spawn(func() { _ = p.ch.Close() })
+		g.spawn(func() {
+			g.stuck.Add(1)
+			defer g.stuck.Add(-1)
+			_ = p.ch.Close()
+		})
 	}
 }
 

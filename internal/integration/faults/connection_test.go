@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -97,7 +98,15 @@ func TestListenersSuspended(t *testing.T) {
 	s.reaches(20, allEffects)
 	s.ctl("suspend_listeners")
 	s.toRabbitMQ.HalfOpen() // the next batch stays on the wire
-	s.onWire()
+	s.eventually("a batch stays on the wire", func() error {
+		sent := i.Dispatcher.Stats().Sent
+		s.onWire()
+		s.wait(300 * time.Millisecond)
+		if i.Dispatcher.Stats().Sent != sent || s.count(claimed) == 0 {
+			return errors.New("it was confirmed before the answers were held back")
+		}
+		return nil
+	})
 	s.toRabbitMQ.Cut()
 	s.must("open the network", s.toRabbitMQ.Heal())
 	s.logs("not connected", "connection=publish")

@@ -220,8 +220,8 @@ func TestArgumentDrift(t *testing.T) {
 
 // One queue stalls, as a quorum queue does that has lost its majority: what is
 // published to it gets no answer, nor does what comes behind it on its channel.
-// People are told, nothing is charged, and all goes on by itself afterwards.
-// What other queues and exchanges are sent by the same dispatcher waits, too.
+// Others go on, by the same dispatcher and connection, also from behind a backlog
+// of the stalled one; people are told, nothing is charged.
 func TestOneQueueStalls(t *testing.T) {
 	t.Parallel()
 	s := newBrokerStage(t)
@@ -230,13 +230,19 @@ func TestOneQueueStalls(t *testing.T) {
 	s.settled()
 	process := fmt.Sprintf(`list_to_existing_atom("%s_%s")`, s.vhost(), shop.Queue)
 	s.ctl("eval", "ok = sys:suspend("+process+").")
-	const jobs = 150
+	connections := s.toRabbitMQ.Accepted()
+	const jobs, events = 450, 20
 	s.place(jobs, shop.Plan{})
-	s.reaches(jobs, `SELECT count(*) FROM ackbox_jobs WHERE state = 'pending' AND resend > 0`)
-	s.logs("no answer from the broker within Config.ConfirmTimeout")
-	s.logs("dispatcher: a batch failed", "the broker did not answer for")
+	s.reaches(50, `SELECT count(*) FROM ackbox_jobs WHERE state = 'pending' AND resend > 0`)
+	// Behind several batches of jobs that nobody confirms.
+	s.placeEvents(events)
+	s.reaches(events, `SELECT count(*) FROM ackbox_jobs WHERE kind = 'shop.placed' AND state = 'sent'`)
+	s.equal("jobs of the stalled queue that count as sent", s.count(`SELECT count(*) FROM ackbox_jobs WHERE queue <> '' AND state = 'sent'`), 0)
+	s.equal("new connections", s.toRabbitMQ.Accepted()-connections, 0)
+	s.logs("the broker confirms nothing for a destination", shop.Queue)
 	s.ctl("eval", "ok = sys:resume("+process+").")
 	audit := s.settled()
+	s.logs("a destination is confirmed again", shop.Queue)
 	s.uncharged()
 	s.report(audit, i)
 }

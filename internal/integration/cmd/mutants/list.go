@@ -111,6 +111,11 @@ var mutants = []mutant{
 		[]suite{{inWorker, "TestPanic"}},
 	},
 	{
+		8, "let a stalled queue hold up the others", "dispatcher/dispatcher.go",
+		"t.After = min(max(0, d.cfg.Backoff.Next(job.Resend+1)), maxStall)", "_ = maxStall",
+		[]suite{{inDispatcher, "TestStalledIsPutOff"}, {inFaults, "TestOneQueueStalls"}},
+	},
+	{
 		9, "change a row whatever its try", "outbox/statements.go",
 		"ON r.id = t.id AND r.attempt = t.attempt AND coalesce", "ON r.id = t.id AND coalesce",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},

@@ -1,0 +1,197 @@
+package rabbitmq
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ackbox/ackbox"
+)
+
+const (
+	// maxLanes bounds how many destinations of one batch have a channel each;
+	// more of them share.
+	maxLanes = 8
+	// stallPause is the time between two messages that are sent to a stalled
+	// destination to see whether it answers again.
+	stallPause = 5 * time.Second
+	// stallPatience is how long the answer to one of them is waited for: the
+	// rest of its batch waits as well.
+	stallPatience = time.Second
+	// maxStuck bounds the channels of a connection that cannot be closed because
+	// the broker does not answer on them.
+	maxStuck = 64
+)
+
+const stalledReason = "not published: the broker confirms nothing for this destination at present"
+
+// destination is where the broker routes a message by.
+type destination struct{ exchange, key string }
+
+// stalls are the destinations for which the broker confirms nothing, although
+// it answers otherwise: quorum queues without a leader. Safe for concurrent use.
+type stalls struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	next map[destination]time.Time // when the next message may try
+}
+
+// admits reports whether a message may be published to d now. One that may try
+// a stalled destination is the only one for stallPause.
+func (s *stalls) admits(d destination) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, stalled := s.next[d]
+	if !stalled {
+		return true
+	}
+	if time.Now().Before(next) {
+		return false
+	}
+	s.next[d] = time.Now().Add(stallPause)
+	return true
+}
+
+func (s *stalls) has(d destination) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, stalled := s.next[d]
+	return stalled
+}
+
+// maxStalls bounds the memory. What is beyond is treated like the others.
+const maxStalls = 10_000
+
+func (s *stalls) add(ctx context.Context, d destination) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.next[d]; !known {
+		if len(s.next) >= maxStalls {
+			return
+		}
+		s.log.WarnContext(ctx, "rabbitmq: the broker confirms nothing for a destination; its messages wait, others go on",
+			"exchange", d.exchange, "routing_key", d.key)
+	}
+	if s.next == nil {
+		s.next = make(map[destination]time.Time)
+	}
+	s.next[d] = time.Now().Add(stallPause)
+}
+
+// answered forgets the destinations of messages that got an answer.
+func (s *stalls) answered(ctx context.Context, indexes []int, to func(int) destination, out []ackbox.Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.next) == 0 {
+		return
+	}
+	for _, i := range indexes {
+		if d := to(i); out[i].Status != ackbox.Unknown && !s.next[d].IsZero() {
+			delete(s.next, d)
+			s.log.InfoContext(ctx, "rabbitmq: a destination is confirmed again", "exchange", d.exchange, "routing_key", d.key)
+		}
+	}
+}
+
+// admitted leaves out the messages that have to wait for a stalled destination.
+func (c *call) admitted(todo []int) []int {
+	now := todo[:0]
+	for _, i := range todo {
+		if c.b.stalls.admits(c.to(i)) {
+			now = append(now, i)
+		} else {
+			c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Stalled: true, Reason: stalledReason}
+		}
+	}
+	return now
+}
+
+// lanes splits a batch by destination. RabbitMQ handles what comes by one
+// channel in its order, and a message for a queue without a leader holds up all
+// that are behind it.
+func (c *call) lanes(todo []int) [][]int {
+	if len(todo) == 0 {
+		return nil
+	}
+	number := make(map[destination]int, 1)
+	var lanes [][]int
+	for _, i := range todo {
+		d := c.to(i)
+		n, seen := number[d]
+		if !seen {
+			n = len(number) % maxLanes
+			number[d] = n
+			if n == len(lanes) {
+				lanes = append(lanes, nil)
+			}
+		}
+		lanes[n] = append(lanes[n], i)
+	}
+	return lanes
+}
+
+// patience shortens the wait for a message that only tries.
+func (c *call) patience(ctx context.Context, lane []int) (context.Context, context.CancelFunc) {
+	if len(lane) == 1 && c.b.stalls.has(c.to(lane[0])) {
+		return context.WithTimeoutCause(ctx, stallPatience, errNoConfirm)
+	}
+	return ctx, func() {}
+}
+
+// judge decides what it means that messages got no answer in time. Where the
+// broker answers otherwise it is their destinations that are stalled, and the
+// connection stays; where it does not, the connection is thrown away.
+func (c *call) judge(ctx context.Context, todo []int) {
+	c.b.stalls.answered(ctx, todo, c.to, c.out)
+	if blocked, _, _ := c.g.blocking(); blocked || len(c.silent) == 0 {
+		return
+	}
+	if c.g.stuck.Load() > maxStuck || !c.otherwise(todo) {
+		c.b.publish.discard(c.g, errNoConfirm)
+		return
+	}
+	for _, lane := range c.silent {
+		// Of a lane that several destinations share it is the first's: the rest
+		// was behind it.
+		c.b.stalls.add(ctx, c.to(lane[0]))
+		for _, i := range lane {
+			c.out[i].Stalled = true
+		}
+	}
+}
+
+// otherwise reports whether the broker answers on this connection for other
+// messages than those that it is silent about.
+func (c *call) otherwise(todo []int) bool {
+	for _, i := range todo {
+		if c.out[i].Status != ackbox.Unknown {
+			return c.g.alive()
+		}
+	}
+	probing, cancel := context.WithTimeout(c.outer, stallPatience)
+	defer cancel()
+	return c.g.answers(probing)
+}
+
+// answers reports whether the broker confirms a message that lands nowhere.
+func (g *generation) answers(ctx context.Context) bool {
+	p, err := g.openPublisher(ctx, 1)
+	if err != nil {
+		return false
+	}
+	defer g.drop(p)
+	defer g.guard(ctx)()
+	confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, "", probeKey, false, false,
+		amqp.Publishing{DeliveryMode: amqp.Transient, Body: []byte{0}})
+	if err != nil {
+		return false
+	}
+	acked, err := confirm.WaitContext(ctx)
+	// A user without permission on the default exchange gets its channel closed:
+	// that is an answer, too.
+	return err == nil && (acked || p.ch.IsClosed() && g.alive())
+}
