@@ -111,9 +111,14 @@ var mutants = []mutant{
 		[]suite{{inWorker, "TestPanic"}},
 	},
 	{
-		8, "let a stalled queue hold up the others", "dispatcher/dispatcher.go",
+		8, "claim the jobs of a stalled queue first again and again", "dispatcher/dispatcher.go",
 		"t.After = min(max(0, d.cfg.Backoff.Next(job.Resend+1)), maxStall)", "_ = maxStall",
-		[]suite{{inDispatcher, "TestStalledIsPutOff"}, {inFaults, "TestOneQueueStalls"}},
+		[]suite{{inDispatcher, "TestStalledIsPutOff"}},
+	},
+	{
+		8, "throw a connection away because of one stalled queue", "rabbitmq/stall.go",
+		"c.g.stuck.Load() > maxStuck || !c.otherwise(todo)", "c.g.stuck.Load() >= 0 || !c.otherwise(todo)",
+		[]suite{{inFaults, "TestOneQueueStalls"}},
 	},
 	{
 		9, "change a row whatever its try", "outbox/statements.go",
