@@ -57,7 +57,8 @@ type Config struct {
 	// WireTimeout bounds how long a dispatcher may hold a claimed batch, and
 	// so for how long a frozen process can keep rows locked: PostgreSQL ends
 	// its session WireTimeout + StatementTimeout after it went silent.
-	// Default 10 s; 1 ms to 1 h. It must exceed the broker's confirm timeout.
+	// Default 10 s; 1 ms to 1 h. It must exceed the broker's confirm timeout by
+	// two seconds.
 	WireTimeout time.Duration
 	// HeadersFrom, if set, is called by Enqueue to add headers from the
 	// caller's context, such as a W3C traceparent. Headers given as options

@@ -13,6 +13,8 @@
 //     dying channel never looks like an ack or like a refusal.
 //   - One bad message never stops its neighbours: a message that kills the
 //     channel is found by publishing the rest of its window one by one.
+//   - A queue that stalls, as a quorum queue does without its majority, does not
+//     hold up what goes elsewhere: destinations have channels of their own.
 //   - A receipt settles its own delivery or fails. It keeps the channel by
 //     which the delivery came, so an answer that comes after a reconnect can
 //     never acknowledge a stranger.
