@@ -34,7 +34,7 @@ var errNoConfirm = errors.New("no answer from the broker within Config.ConfirmTi
 // duplicated, they are not lost. Concurrent calls use channels of their own, and
 // so do the destinations of one call. Where the broker answers for others, but not
 // for one destination (a quorum queue without a leader), its messages are Stalled,
-// and one of them every 5 s is published to see; the rest is not, until then.
+// and one of them is published every 5 s or more to see; the rest is not, until then.
 func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
 	out := make([]ackbox.Outcome, len(jobs))
 	if len(jobs) == 0 {

@@ -15,11 +15,12 @@ const (
 	// maxLanes bounds how many destinations of one batch have a channel each;
 	// more of them share.
 	maxLanes = 8
-	// stallPause is the time between two messages that are sent to a stalled
-	// destination to see whether it answers again.
+	// stallPause is the least time between two messages that are sent to a
+	// stalled destination to see whether it answers again.
 	stallPause = 5 * time.Second
-	// stallPatience is how long the answer to one of them is waited for: the
-	// rest of its batch waits as well.
+	// stallPatience is how long the answer to the first of them is waited for;
+	// the rest of its batch waits as well. It doubles with each, up to
+	// Config.ConfirmTimeout: a broker that is slow and not silent gets its chance.
 	stallPatience = time.Second
 	// maxStuck bounds the channels of a connection that cannot be closed because
 	// the broker does not answer on them.
@@ -36,62 +37,80 @@ type destination struct{ exchange, key string }
 type stalls struct {
 	log *slog.Logger
 
-	mu   sync.Mutex
-	next map[destination]time.Time // when the next message may try
+	mu    sync.Mutex
+	known map[destination]stall
+}
+
+// stall is what is known of one of them.
+type stall struct {
+	next     time.Time     // when the next message may try
+	patience time.Duration // and how long its answer is waited for
+}
+
+// later is the stall after another message has tried, or begins to.
+func (s stall) later() stall {
+	s.next = time.Now().Add(max(stallPause, 2*s.patience))
+	return s
 }
 
 // admits reports whether a message may be published to d now. One that may try
-// a stalled destination is the only one for stallPause.
+// a stalled destination is the only one for a while.
 func (s *stalls) admits(d destination) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next, stalled := s.next[d]
+	known, stalled := s.known[d]
 	if !stalled {
 		return true
 	}
-	if time.Now().Before(next) {
+	if time.Now().Before(known.next) {
 		return false
 	}
-	s.next[d] = time.Now().Add(stallPause)
+	s.known[d] = known.later()
 	return true
 }
 
-func (s *stalls) has(d destination) bool {
+// patience is how long the answer for a stalled destination is waited for; 0 for
+// any other.
+func (s *stalls) patience(d destination) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, stalled := s.next[d]
-	return stalled
+	return s.known[d].patience
 }
 
 // maxStalls bounds the memory. What is beyond is treated like the others.
 const maxStalls = 10_000
 
-func (s *stalls) add(ctx context.Context, d destination) {
+// add notes that nothing was confirmed for d, once more. patience is at most
+// limit.
+func (s *stalls) add(ctx context.Context, d destination, limit time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.next[d]; !known {
-		if len(s.next) >= maxStalls {
+	known, stalled := s.known[d]
+	if !stalled {
+		if len(s.known) >= maxStalls {
 			return
 		}
 		s.log.WarnContext(ctx, "rabbitmq: the broker confirms nothing for a destination; its messages wait, others go on",
 			"exchange", d.exchange, "routing_key", d.key)
 	}
-	if s.next == nil {
-		s.next = make(map[destination]time.Time)
+	if s.known == nil {
+		s.known = make(map[destination]stall)
 	}
-	s.next[d] = time.Now().Add(stallPause)
+	known.patience = min(max(stallPatience, 2*known.patience), limit)
+	s.known[d] = known.later()
 }
 
 // answered forgets the destinations of messages that got an answer.
 func (s *stalls) answered(ctx context.Context, indexes []int, to func(int) destination, out []ackbox.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.next) == 0 {
+	if len(s.known) == 0 {
 		return
 	}
 	for _, i := range indexes {
-		if d := to(i); out[i].Status != ackbox.Unknown && !s.next[d].IsZero() {
-			delete(s.next, d)
+		d := to(i)
+		if _, stalled := s.known[d]; stalled && out[i].Status != ackbox.Unknown {
+			delete(s.known, d)
 			s.log.InfoContext(ctx, "rabbitmq: a destination is confirmed again", "exchange", d.exchange, "routing_key", d.key)
 		}
 	}
@@ -136,8 +155,10 @@ func (c *call) lanes(todo []int) [][]int {
 
 // patience shortens the wait for a message that only tries.
 func (c *call) patience(ctx context.Context, lane []int) (context.Context, context.CancelFunc) {
-	if len(lane) == 1 && c.b.stalls.has(c.to(lane[0])) {
-		return context.WithTimeoutCause(ctx, stallPatience, errNoConfirm)
+	if len(lane) == 1 {
+		if patience := c.b.stalls.patience(c.to(lane[0])); patience > 0 {
+			return context.WithTimeoutCause(ctx, patience, errNoConfirm)
+		}
 	}
 	return ctx, func() {}
 }
@@ -157,7 +178,7 @@ func (c *call) judge(ctx context.Context, todo []int) {
 	for _, lane := range c.silent {
 		// Of a lane that several destinations share it is the first's: the rest
 		// was behind it.
-		c.b.stalls.add(ctx, c.to(lane[0]))
+		c.b.stalls.add(ctx, c.to(lane[0]), c.b.cfg.ConfirmTimeout)
 		for _, i := range lane {
 			c.out[i].Stalled = true
 		}
