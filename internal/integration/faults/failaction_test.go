@@ -59,7 +59,7 @@ func TestDatabaseAwayDuringFailAction(t *testing.T) {
 	s.must("leave one try", s.db.Exec(`UPDATE ackbox_jobs SET max_attempts = 1`).Error)
 	s.run()
 	<-away
-	wait(8 * time.Second)
+	s.wait(8 * time.Second)
 	s.must("let the database come back", s.toPostgres.Accept())
 	audit := s.settled()
 	if n := s.count(`SELECT count(*) FROM ackbox_jobs WHERE state = 'dead' AND last_error LIKE '%planned to fail%'`); n != 20 {
@@ -67,6 +67,3 @@ func TestDatabaseAwayDuringFailAction(t *testing.T) {
 	}
 	t.Logf("%+v", audit)
 }
-
-// wait lets an outage last.
-func wait(d time.Duration) { <-time.After(d) }
