@@ -22,7 +22,9 @@ type Broker struct {
 	closing  chan struct{}
 	once     sync.Once
 	retiring sync.WaitGroup // generations being closed in the background
-	stalls   stalls
+	// declaring is held by the connection that declares the topology.
+	declaring chan struct{}
+	stalls    stalls
 }
 
 // New checks cfg and returns a Broker that has no connection yet: it does no
@@ -37,7 +39,7 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.validate(t); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, target: t, closing: make(chan struct{})}
+	b := &Broker{cfg: cfg, target: t, closing: make(chan struct{}), declaring: make(chan struct{}, 1)}
 	b.stalls.log = cfg.Logger.With("broker", t.display)
 	b.publish = b.newSlot("publish", b.buildPublishing)
 	b.consume = b.newSlot("consume", b.buildConsuming)

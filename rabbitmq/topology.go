@@ -15,6 +15,15 @@ import (
 // Config.Topology, on a channel of its own: declaring beside publishes on one
 // channel interleaves frames and kills the connection.
 func (b *Broker) declareTopology(ctx context.Context, g *generation) error {
+	// One connection at a time: RabbitMQ lets the second of two who declare a
+	// quorum queue at once go on before the first has started it, and answers its
+	// consumer by closing the whole connection (541).
+	select {
+	case b.declaring <- struct{}{}:
+		defer func() { <-b.declaring }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the other connection's declarations: %w", ctx.Err())
+	}
 	return g.withChannel(ctx, func(ch *amqp.Channel) error {
 		for _, x := range b.cfg.Topology.Exchanges {
 			declare := ch.ExchangeDeclare
