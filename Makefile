@@ -49,6 +49,10 @@ mutants: commands ## Break each invariant on purpose: a test must notice
 	@cd internal/integration && go build -o $(CURDIR)/.bin/ ./cmd/mutants
 	@$(SERVICES) run -- .bin/mutants
 
+.PHONY: bench
+bench: ## Measure beside the limit, River and Watermill, on the servers of services-up
+	@cd bench && GOWORK=off go run . $(ARGS)
+
 .PHONY: services-up
 services-up: commands ## Start PostgreSQL and RabbitMQ, print the variables to export
 	@$(SERVICES) up
