@@ -6,20 +6,22 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/ackbox/ackbox/internal/integration/shop"
+	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
 func brokerFaults() []fault {
 	ctl := func(name string, low, high time.Duration, begin []string, end ...string) fault {
 		return fault{"broker", name, func(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 			d := between(rnd, low, high)
-			if _, err := r.site.RabbitMQ.Ctl(ctx, begin...); err != nil || len(end) == 0 {
+			if _, err := r.ctl(ctx, begin...); err != nil || len(end) == 0 {
 				return "", err
 			}
 			hold(ctx, d)
-			_, err := r.site.RabbitMQ.Ctl(context.WithoutCancel(ctx), end...)
+			_, err := r.ctl(context.WithoutCancel(ctx), end...)
 			return d.String(), err
 		}}
 	}
@@ -38,20 +40,35 @@ func brokerFaults() []fault {
 	}
 }
 
+// ctl runs rabbitmqctl. A node that has just been started listens a moment before
+// it counts as running: then it is asked again.
+func (r *run) ctl(ctx context.Context, args ...string) (out string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	errUntil := servers.Until(ctx, func(ctx context.Context) error {
+		out, err = r.site.RabbitMQ.Ctl(ctx, args...)
+		if err != nil && strings.Contains(err.Error(), "requires the 'rabbit' app to be running") {
+			return err
+		}
+		return nil
+	})
+	return out, errors.Join(err, errUntil)
+}
+
 // suspendListeners lets no new connection in, and cuts those that there are.
 func suspendListeners(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 	d := between(rnd, 0, 4*time.Second)
-	_, err := r.site.RabbitMQ.Ctl(ctx, "suspend_listeners")
+	_, err := r.ctl(ctx, "suspend_listeners")
 	if err == nil {
-		_, err = r.site.RabbitMQ.Ctl(ctx, "close_all_connections", "torture")
+		_, err = r.ctl(ctx, "close_all_connections", "torture")
 		hold(ctx, d)
 	}
-	_, errResume := r.site.RabbitMQ.Ctl(context.WithoutCancel(ctx), "resume_listeners")
+	_, errResume := r.ctl(context.WithoutCancel(ctx), "resume_listeners")
 	return d.String(), errors.Join(err, errResume)
 }
 
 func deleteExchange(ctx context.Context, r *run, _ *rand.Rand) (string, error) {
-	_, err := r.site.RabbitMQ.Ctl(ctx, "eval",
+	_, err := r.ctl(ctx, "eval",
 		`rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"`+shop.Exchange+`">>), false, <<"torture">>).`)
 	return "", err
 }
