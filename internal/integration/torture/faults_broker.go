@@ -17,11 +17,11 @@ func brokerFaults() []fault {
 	ctl := func(name string, low, high time.Duration, begin []string, end ...string) fault {
 		return fault{"broker", name, func(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 			d := between(rnd, low, high)
-			if _, err := r.ctl(ctx, begin...); err != nil || len(end) == 0 {
+			if err := r.ctl(ctx, begin...); err != nil || len(end) == 0 {
 				return "", err
 			}
 			hold(ctx, d)
-			_, err := r.ctl(context.WithoutCancel(ctx), end...)
+			err := r.ctl(context.WithoutCancel(ctx), end...)
 			return d.String(), err
 		}}
 	}
@@ -42,33 +42,33 @@ func brokerFaults() []fault {
 
 // ctl runs rabbitmqctl. A node that has just been started listens a moment before
 // it counts as running: then it is asked again.
-func (r *run) ctl(ctx context.Context, args ...string) (out string, err error) {
+func (r *run) ctl(ctx context.Context, args ...string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	errUntil := servers.Until(ctx, func(ctx context.Context) error {
-		out, err = r.site.RabbitMQ.Ctl(ctx, args...)
+		_, err = r.site.RabbitMQ.Ctl(ctx, args...)
 		if err != nil && strings.Contains(err.Error(), "requires the 'rabbit' app to be running") {
 			return err
 		}
 		return nil
 	})
-	return out, errors.Join(err, errUntil)
+	return errors.Join(err, errUntil)
 }
 
 // suspendListeners lets no new connection in, and cuts those that there are.
 func suspendListeners(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 	d := between(rnd, 0, 4*time.Second)
-	_, err := r.ctl(ctx, "suspend_listeners")
+	err := r.ctl(ctx, "suspend_listeners")
 	if err == nil {
-		_, err = r.ctl(ctx, "close_all_connections", "torture")
+		err = r.ctl(ctx, "close_all_connections", "torture")
 		hold(ctx, d)
 	}
-	_, errResume := r.ctl(context.WithoutCancel(ctx), "resume_listeners")
+	errResume := r.ctl(context.WithoutCancel(ctx), "resume_listeners")
 	return d.String(), errors.Join(err, errResume)
 }
 
 func deleteExchange(ctx context.Context, r *run, _ *rand.Rand) (string, error) {
-	_, err := r.ctl(ctx, "eval",
+	err := r.ctl(ctx, "eval",
 		`rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"`+shop.Exchange+`">>), false, <<"torture">>).`)
 	return "", err
 }
