@@ -102,7 +102,7 @@ var mutants = []mutant{
 	},
 	{
 		4, "let an outage of the ledger use up FailAction", "worker/job.go",
-		"case !counts, errors.Is(err, ackbox.ErrBusy):", "case errors.Is(err, ackbox.ErrBusy):",
+		"case !counts, errors.Is(err, ackbox.ErrBusy):", "case !counts && false, errors.Is(err, ackbox.ErrBusy):",
 		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
