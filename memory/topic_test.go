@@ -89,7 +89,7 @@ func FuzzMatchTopic(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pattern, key string) {
 		if strings.Count(pattern, "#") > 6 || len(key) > 40 {
-			t.Skip("the oracle is exponential")
+			return // the oracle is exponential
 		}
 		want := naiveMatch(naiveWords(pattern), naiveWords(key))
 		if got := memory.MatchTopic(pattern, key); got != want {

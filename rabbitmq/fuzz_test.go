@@ -205,7 +205,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id, kind, exchange, key, name, value string, payload []byte, attempt, maxAttempts, resend int, ledger bool) {
 		valid := func(n, least int) bool { return n >= least && n <= math.MaxInt32 }
 		if !valid(attempt, 1) || !valid(maxAttempts, 0) || !valid(resend, 0) || strings.HasPrefix(name, ackbox.HeaderPrefix) {
-			t.Skip() // outbox lets none of these through
+			return // outbox lets none of these through
 		}
 		job := ackbox.Job{
 			ID: id, Kind: kind, Queue: "q", Exchange: exchange, RoutingKey: key, Mandatory: true, Payload: payload,

@@ -114,7 +114,10 @@ func FuzzExponential(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, limit int64, jitter float64, attempt int) {
 		p, err := retry.Exponential(time.Duration(first), time.Duration(limit), jitter)
 		if err != nil {
-			t.Skip()
+			if first > 0 && limit >= first && jitter >= 0 && jitter <= 1 {
+				t.Errorf("Exponential(%d, %d, %v) is refused: %v", first, limit, jitter, err)
+			}
+			return
 		}
 		got := float64(p.Next(attempt))
 		lowest, highest := float64(first)*(1-jitter), float64(limit)*(1+jitter)
