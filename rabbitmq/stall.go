@@ -171,7 +171,8 @@ func (c *call) judge(ctx context.Context, todo []int) {
 	if blocked, _, _ := c.g.blocking(); blocked || len(c.silent) == 0 {
 		return
 	}
-	if c.g.stuck.Load() > maxStuck || !c.otherwise(todo) {
+	// Answers that came before the silence would prove nothing: it is asked now.
+	if c.g.stuck.Load() > maxStuck || !c.g.answers(c.outer) {
 		c.b.publish.discard(c.g, errNoConfirm)
 		return
 	}
@@ -185,21 +186,10 @@ func (c *call) judge(ctx context.Context, todo []int) {
 	}
 }
 
-// otherwise reports whether the broker answers on this connection for other
-// messages than those that it is silent about.
-func (c *call) otherwise(todo []int) bool {
-	for _, i := range todo {
-		if c.out[i].Status != ackbox.Unknown {
-			return c.g.alive()
-		}
-	}
-	probing, cancel := context.WithTimeout(c.outer, stallPatience)
-	defer cancel()
-	return c.g.answers(probing)
-}
-
 // answers reports whether the broker confirms a message that lands nowhere.
 func (g *generation) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, stallPatience)
+	defer cancel()
 	p, err := g.openPublisher(ctx, 1)
 	if err != nil {
 		return false

@@ -117,7 +117,7 @@ var mutants = []mutant{
 	},
 	{
 		8, "throw a connection away because of one stalled queue", "rabbitmq/stall.go",
-		"c.g.stuck.Load() > maxStuck || !c.otherwise(todo)", "c.g.stuck.Load() >= 0 || !c.otherwise(todo)",
+		"c.g.stuck.Load() > maxStuck || !c.g.answers(c.outer)", "c.g.stuck.Load() >= 0 || !c.g.answers(c.outer)",
 		[]suite{{inFaults, "TestOneQueueStalls"}},
 	},
 	{
