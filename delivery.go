@@ -30,3 +30,14 @@ type Receipt interface {
 	// Requeue gives the message back, to be delivered again.
 	Requeue() error
 }
+
+// BatchReceipt is a [Receipt] that can be acknowledged together with others, in
+// fewer messages to the broker. It is optional.
+type BatchReceipt interface {
+	Receipt
+	// AckAll acknowledges this delivery and those of others that came by the
+	// same channel. It returns the rest, which are not acknowledged. One that is
+	// settled already is passed over. If the channel is gone the broker hands
+	// the messages out again.
+	AckAll(others []Receipt) (rest []Receipt)
+}

@@ -64,11 +64,11 @@ const HeaderPrefix = "x-ackbox-"
 const (
 	// HeaderLedger is a boolean, true where a row stands behind the message.
 	HeaderLedger = HeaderPrefix + "ledger"
-	// HeaderAttempt is Job.Attempt, an integer.
+	// HeaderAttempt is Job.Attempt, an integer; 1 if it is absent.
 	HeaderAttempt = HeaderPrefix + "attempt"
 	// HeaderMaxAttempts is Job.MaxAttempts, an integer.
 	HeaderMaxAttempts = HeaderPrefix + "max-attempts"
-	// HeaderResend is Job.Resend, an integer.
+	// HeaderResend is Job.Resend, an integer; 0 if it is absent.
 	HeaderResend = HeaderPrefix + "resend"
 	// HeaderError is the last error of a message that was buried in the
 	// broker's dead queue because no row stands behind it.

@@ -25,7 +25,7 @@ type dialect struct {
 	// idList encodes ids for the {in ids} token.
 	idList func([]string) string
 	// batchList encodes claimed jobs for the {in batch} token.
-	batchList func([]ackbox.Job) string
+	batchList func([]*ackbox.Job) string
 	// tries encodes ids and attempts for the {tries} token.
 	tries func([]ackbox.Transition) []any
 	// timeParam encodes a caller's absolute time.
@@ -72,7 +72,7 @@ var postgresDialect = &dialect{
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', ?::text)`,
 	},
 	idList: postgresIDs,
-	batchList: func(jobs []ackbox.Job) string {
+	batchList: func(jobs []*ackbox.Job) string {
 		ids := make([]string, len(jobs))
 		for i, job := range jobs {
 			ids[i] = job.ID
@@ -130,7 +130,7 @@ var sqliteDialect = &dialect{
 		list, _ := json.Marshal(ids) // a []string always encodes
 		return string(list)
 	},
-	batchList: func(jobs []ackbox.Job) string {
+	batchList: func(jobs []*ackbox.Job) string {
 		changes := make([]change, len(jobs))
 		for i, job := range jobs {
 			changes[i] = change{ID: job.ID, Attempt: job.Attempt, Resend: &job.Resend}

@@ -59,7 +59,7 @@ func TestStatementsAreComplete(t *testing.T) {
 
 func TestLists(t *testing.T) {
 	t.Parallel()
-	jobs := []ackbox.Job{{ID: "a", Attempt: 2, Resend: 3}}
+	jobs := []*ackbox.Job{{ID: "a", Attempt: 2, Resend: 3}}
 	for _, tt := range []struct{ got, want string }{
 		{postgresDialect.idList([]string{"a", "b"}), "{a,b}"},
 		{sqliteDialect.idList([]string{"a", "b"}), `["a","b"]`},

@@ -49,6 +49,27 @@ func (s *Store) Finish(ctx context.Context, transitions []ackbox.Transition) ([]
 }
 
 func (s *Store) finishSome(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
+	verdicts := make([]ackbox.Verdict, len(transitions))
+	others := s.wire.report(transitions, verdicts)
+	if len(others) == 0 {
+		return verdicts, nil
+	}
+	asked := make([]ackbox.Transition, len(others))
+	for n, i := range others {
+		asked[n] = transitions[i]
+	}
+	answers, err := s.ask(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	for n, i := range others {
+		verdicts[i] = answers[n]
+	}
+	return verdicts, nil
+}
+
+// ask records transitions in the table.
+func (s *Store) ask(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	done, rest := split(transitions)

@@ -60,9 +60,12 @@ func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Conte
 		return 0, err
 	}
 	failpoint.Hit(failpoint.Claimed)
-	transitions, misplaced := matching(jobs, s.onWire(work, jobs, publish))
+	s.wire.claimed(jobs)
+	defer s.wire.forget(jobs)
+	batch, misplaced := matching(jobs, s.onWire(work, jobs, publish))
 	failpoint.Hit(failpoint.Published)
-	if err := s.settleIn(work, tx, transitions); err != nil {
+	s.wire.settle(batch)
+	if err := s.settleIn(work, tx, batch); err != nil {
 		return len(jobs), err
 	}
 	failpoint.Hit(failpoint.Settled)
@@ -70,6 +73,7 @@ func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Conte
 		return len(jobs), fmt.Errorf("outbox: commit the batch: %w", err)
 	}
 	failpoint.Hit(failpoint.Committed)
+	s.wire.committed(batch)
 	return len(jobs), misplaced
 }
 
@@ -90,7 +94,7 @@ func (s *Store) connection(ctx context.Context) (*sql.Conn, error) {
 
 // settlement is what is to be recorded for a claimed job.
 type settlement struct {
-	job ackbox.Job
+	job *ackbox.Job
 	to  ackbox.Transition
 }
 
@@ -100,7 +104,7 @@ func matching(jobs []ackbox.Job, transitions []ackbox.Transition) ([]settlement,
 	batch := make([]settlement, 0, len(jobs))
 	for i, t := range transitions {
 		if i < len(jobs) && t.ID == jobs[i].ID && t.Attempt == jobs[i].Attempt && t.To.Valid() {
-			batch = append(batch, settlement{jobs[i], t})
+			batch = append(batch, settlement{&jobs[i], t})
 		}
 	}
 	if len(batch) != len(jobs) || len(transitions) != len(jobs) {
@@ -131,20 +135,30 @@ func (s *Store) onWire(ctx context.Context, jobs []ackbox.Job, publish func(cont
 func (s *Store) settleIn(ctx context.Context, c conn, batch []settlement) error {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	var sent []ackbox.Job
+	sent := make([]*ackbox.Job, 0, len(batch))
+	var done []*ackbox.Job
 	var rest []change
-	for _, b := range batch {
-		if b.to.To == ackbox.Sent {
+	for i := range batch {
+		b := &batch[i]
+		switch {
+		case b.to.To == ackbox.Sent:
 			sent = append(sent, b.job)
-			continue
+		case b.to.To == ackbox.Done && b.to.Error == "":
+			done = append(done, b.job)
+		default:
+			change := changeOf(b.to)
+			change.Resend = &b.job.Resend
+			rest = append(rest, change)
 		}
-		change := changeOf(b.to)
-		change.Resend = &b.job.Resend
-		rest = append(rest, change)
 	}
 	if len(sent) > 0 {
 		if _, err := c.ExecContext(ctx, s.sql.markSent, s.d.batchList(sent)); err != nil {
 			return fmt.Errorf("outbox: mark %d jobs sent: %w", len(sent), err)
+		}
+	}
+	if len(done) > 0 {
+		if _, err := c.ExecContext(ctx, s.sql.markBatchDone, s.d.batchList(done)); err != nil {
+			return fmt.Errorf("outbox: mark %d jobs done: %w", len(done), err)
 		}
 	}
 	if len(rest) > 0 {
@@ -169,8 +183,8 @@ func (s *Store) relayUnlocked(ctx context.Context, limit int, publish func(conte
 		return 0, err
 	}
 	work := context.WithoutCancel(ctx)
-	transitions, misplaced := matching(jobs, s.onWire(work, jobs, publish))
-	if err := s.settleIn(work, s.pool, transitions); err != nil {
+	batch, misplaced := matching(jobs, s.onWire(work, jobs, publish))
+	if err := s.settleIn(work, s.pool, batch); err != nil {
 		return len(jobs), err
 	}
 	return len(jobs), misplaced
@@ -188,9 +202,11 @@ func readJobs(rows *sql.Rows, err error) ([]ackbox.Job, error) {
 	}
 	defer func() { _ = rows.Close() }() // its error is rows.Err's
 	var jobs []ackbox.Job
+	var r row
+	fields := r.jobFields()
 	for rows.Next() {
-		var r row
-		if err := rows.Scan(r.jobFields()...); err != nil {
+		r = row{}
+		if err := rows.Scan(fields...); err != nil {
 			return nil, fmt.Errorf("outbox: claim: %w", err)
 		}
 		jobs = append(jobs, r.asJob())

@@ -14,6 +14,7 @@ type statements struct {
 	inserts             [8]string // of 1, 2, 4, … 128 rows
 	claim, claimSession string
 	markSent, markDone  string
+	markBatchDone       string
 	apply               string
 	complete, giveUp    string
 	current, vouch      string
@@ -77,6 +78,8 @@ ORDER BY t.due_at, t.id LIMIT ? {lock}`)
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
 	finished_at = CASE WHEN queue = '' THEN {now} END
 WHERE {in batch} AND ` + known(ackbox.Pending))
+	s.markBatchDone = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}
+WHERE {in batch} AND {unfinished}`)
 
 	// Finish. Rows of a batch that is still on the wire are locked by its
 	// dispatcher; they are skipped, not waited for. Locking in id order keeps

@@ -21,6 +21,7 @@ type Store struct {
 	sql  statements
 	wake chan struct{}
 	turn chan struct{} // SQLite only: one claimed batch at a time, see Relay
+	wire wire          // PostgreSQL only: SQLite locks no rows
 }
 
 // NewStore returns the Store of the table that cfg names and binds it to db,

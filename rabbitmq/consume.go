@@ -67,8 +67,9 @@ type subscription struct {
 	deliveries <-chan amqp.Delivery
 	closed     chan *amqp.Error // holds why the channel died
 	cancelled  chan string      // holds our tag if the broker cancels
-	pending    atomic.Int64     // handed out and not settled
-	progress   chan struct{}    // has an element when pending may have become 0
+	unsettled  unsettled
+	pending    atomic.Int64  // handed out and not settled
+	progress   chan struct{} // has an element when pending may have become 0
 }
 
 func (b *Broker) subscribe(ctx context.Context, queue string, prefetch int) (*subscription, error) {
@@ -160,14 +161,12 @@ func (s *subscription) pump(ctx context.Context, hand chan<- ackbox.Delivery) er
 			return s.giveBack(d)
 		default:
 		}
-		// Counted before it is handed out: handle may settle it at once.
-		s.pending.Add(1)
+		next := s.delivery(d)
 		select {
-		case hand <- s.delivery(d):
+		case hand <- next:
 			continue
 		case <-ctx.Done():
-			s.pending.Add(-1)
-			return s.giveBack(d)
+			return next.Receipt.Requeue()
 		case err := <-s.closed:
 			return closedBy(err)
 		case _, ok := <-s.cancelled:
@@ -176,12 +175,17 @@ func (s *subscription) pump(ctx context.Context, hand chan<- ackbox.Delivery) er
 	}
 }
 
+// delivery makes d ready to be handed out, and counts it: it may be settled at
+// once.
 func (s *subscription) delivery(d amqp.Delivery) ackbox.Delivery {
+	r := &receipt{sub: s, original: d}
+	s.unsettled.add(r)
+	s.pending.Add(1)
 	return ackbox.Delivery{
 		Job:         jobFrom(s.queue, &d),
 		Redelivered: d.Redelivered,
 		Returns:     count(d.Headers["x-delivery-count"]),
-		Receipt:     &receipt{sub: s, original: d},
+		Receipt:     r,
 	}
 }
 
@@ -223,9 +227,9 @@ func (s *subscription) awaitSettled() error {
 	return nil
 }
 
-// settled is called by a receipt once it is settled.
-func (s *subscription) settled() {
-	if s.pending.Add(-1) == 0 {
+// settled is called once n receipts are settled.
+func (s *subscription) settled(n int) {
+	if s.pending.Add(-int64(n)) == 0 {
 		select {
 		case s.progress <- struct{}{}:
 		default:

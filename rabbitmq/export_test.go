@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -52,4 +53,27 @@ func (s *Stalls) Add(ctx context.Context, queue string, limit time.Duration) {
 // Answered is stalls.answered, for one message that was acked.
 func (s *Stalls) Answered(ctx context.Context, queue string) {
 	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{key: queue} }, []ackbox.Outcome{{Status: ackbox.Acked}})
+}
+
+// Socket is a socket on any connection.
+type Socket struct{ *socket }
+
+// NewSocket returns one.
+func NewSocket(conn net.Conn, timeout time.Duration) Socket {
+	return Socket{&socket{Conn: conn, timeout: timeout}}
+}
+
+// Cork is socket.cork.
+func (s Socket) Cork() { s.cork() }
+
+// Uncork is socket.uncork.
+func (s Socket) Uncork() { s.uncork() }
+
+// NewReceipts are receipts of one subscription that a broker of the test's own
+// answers for.
+func NewReceipts(acknowledger amqp.Acknowledger, conn net.Conn) (next func(tag uint64) ackbox.Receipt, pending func() int64) {
+	s := &subscription{g: &generation{sock: &socket{Conn: conn, timeout: time.Minute}}, progress: make(chan struct{}, 1)}
+	return func(tag uint64) ackbox.Receipt {
+		return s.delivery(amqp.Delivery{Acknowledger: acknowledger, DeliveryTag: tag}).Receipt
+	}, s.pending.Load
 }

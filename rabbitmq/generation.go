@@ -25,7 +25,7 @@ const (
 // never repaired: upon a fault the whole is closed and another one is built.
 type generation struct {
 	conn *amqp.Connection
-	sock net.Conn
+	sock *socket
 	born time.Time
 	// dead is closed when the connection is gone; cause is set before.
 	dead  chan struct{}

@@ -31,9 +31,15 @@ func jobMessage(job *ackbox.Job) outgoing {
 	}
 	if job.Ledger {
 		headers[ackbox.HeaderLedger] = true
-		headers[ackbox.HeaderAttempt] = int64(job.Attempt)
 		headers[ackbox.HeaderMaxAttempts] = int64(job.MaxAttempts)
-		headers[ackbox.HeaderResend] = int64(job.Resend)
+		// What jobFrom assumes is left out: most messages are a first copy, and
+		// every header is encoded, stored and decoded again.
+		if job.Attempt != 1 {
+			headers[ackbox.HeaderAttempt] = int64(job.Attempt)
+		}
+		if job.Resend != 0 {
+			headers[ackbox.HeaderResend] = int64(job.Resend)
+		}
 	}
 	return outgoing{
 		exchange:  job.Exchange,

@@ -17,6 +17,7 @@ const maxPublishers = 16
 // between two calls nothing on it is unconfirmed.
 type publisher struct {
 	ch      *amqp.Channel
+	sock    *socket
 	returns chan amqp.Return // as large as a window, so that none is ever lost
 	closed  chan *amqp.Error // holds why the broker closed the channel
 	sent    []*amqp.DeferredConfirmation
@@ -41,6 +42,7 @@ func (g *generation) openPublisher(ctx context.Context, window int) (*publisher,
 	}
 	p := &publisher{
 		ch:      ch,
+		sock:    g.sock,
 		returns: ch.NotifyReturn(make(chan amqp.Return, window)),
 		closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		sent:    make([]*amqp.DeferredConfirmation, 0, window),
@@ -131,6 +133,7 @@ func (p *publisher) cause(ctx context.Context) *amqp.Error {
 // for which nothing is: their outcomes stay untouched.
 func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outgoing, out []ackbox.Outcome) (unresolved []int) {
 	p.sent = p.sent[:0]
+	p.sock.cork()
 	for _, i := range indexes {
 		m := at(i)
 		confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, m.exchange, m.key, m.mandatory, false, m.message)
@@ -139,6 +142,7 @@ func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outg
 		}
 		p.sent = append(p.sent, confirm)
 	}
+	p.sock.uncork()
 	for _, confirm := range p.sent {
 		if _, err := confirm.WaitContext(ctx); err != nil {
 			break

@@ -25,6 +25,12 @@ type Ledger interface {
 	Vouch(ctx context.Context, ids []string) error
 }
 
+// Announcer may be implemented by a [Ledger], too.
+type Announcer interface {
+	// Announce tells that Finish will be called with t soon. It must not wait.
+	Announce(t ackbox.Transition)
+}
+
 // Broker is the part of a message broker that a worker needs; *rabbitmq.Broker
 // and *memory.Broker are two.
 type Broker interface {

@@ -198,6 +198,12 @@ func (fixed) Next(int) time.Duration { return time.Hour }
 // time that also proves that nothing is left running.
 func run(t *testing.T, cfg worker.Config, h handler.Handler, test func(b *bench)) {
 	t.Helper()
+	runOn(t, func(l *ledger) worker.Ledger { return l }, cfg, h, test)
+}
+
+// runOn is run with a ledger that is made of the fake one.
+func runOn(t *testing.T, made func(*ledger) worker.Ledger, cfg worker.Config, h handler.Handler, test func(b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{}
 		b := &bench{T: t, diary: d, ledger: &ledger{diary: d}, log: &strings.Builder{}, done: make(chan error, 1)}
@@ -208,7 +214,7 @@ func run(t *testing.T, cfg worker.Config, h handler.Handler, test func(b *bench)
 		if cfg.Backoff == nil {
 			cfg.Backoff = fixed{}
 		}
-		w, err := worker.New(b.ledger, b.broker, reg, cfg)
+		w, err := worker.New(made(b.ledger), b.broker, reg, cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +241,9 @@ func (b *bench) deliver(d ackbox.Delivery) {
 
 func (b *bench) send(d ackbox.Delivery) {
 	b.broker.open.Add(1)
-	d.Receipt = &receipt{b: b.broker, id: d.ID}
+	if d.Receipt == nil {
+		d.Receipt = &receipt{b: b.broker, id: d.ID}
+	}
 	b.broker.in <- d
 }
 

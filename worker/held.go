@@ -97,9 +97,24 @@ func (h *inHand) gone() bool {
 // sent after it go back to the queue instead: what was recorded may be the very
 // reason why they were sent, so when they come again the ledger is asked.
 func (h *inHand) ack() {
-	copies, newer := h.set.drop(h, false)
-	for _, receipt := range copies {
-		settle(receipt.Ack)
+	ackAll([]*inHand{h})
+}
+
+// ackAll is ack for many, with few messages to the broker.
+func ackAll(hands []*inHand) {
+	receipts := make([]ackbox.Receipt, 0, len(hands))
+	var newer []ackbox.Receipt
+	for _, h := range hands {
+		copies, after := h.set.drop(h, false)
+		receipts, newer = append(receipts, copies...), append(newer, after...)
+	}
+	for len(receipts) > 0 {
+		if batch, ok := receipts[0].(ackbox.BatchReceipt); ok {
+			receipts = batch.AckAll(receipts[1:])
+			continue
+		}
+		settle(receipts[0].Ack)
+		receipts = receipts[1:]
 	}
 	for _, receipt := range newer {
 		settle(receipt.Requeue)

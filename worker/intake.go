@@ -101,28 +101,46 @@ func (r *run) takeIn(ctx context.Context, d ackbox.Delivery, waiting chan<- *inH
 	}
 }
 
-// feed starts each waiting delivery as soon as there is a slot in its queue
-// and in the process, and gives back those that find none before intake ends.
+// feed passes each waiting delivery to a goroutine that is free, or to a new one
+// as long as there are no more than q allows, and gives back those that find none
+// before intake ends. Goroutines are kept: a busy queue would grow a new stack for
+// each job otherwise.
 func (r *run) feed(intake, work context.Context, q Queue, waiting <-chan *inHand, jobs *errgroup.Group) {
-	// Waiting for a slot must end with intake, which a Group's limit cannot.
-	queueSlots := semaphore.NewWeighted(int64(q.Concurrency))
+	next := make(chan *inHand)
+	defer close(next)
+	slots := make(chan struct{}, q.Concurrency)
 	for h := range waiting {
-		if queueSlots.Acquire(intake, 1) != nil {
-			h.requeue()
+		select {
+		case next <- h:
 			continue
+		default:
 		}
-		if r.slots.Acquire(intake, 1) != nil {
-			queueSlots.Release(1)
+		select {
+		case next <- h:
+		case slots <- struct{}{}:
+			jobs.Go(func() error {
+				// Deferred, because a handler may end its goroutine.
+				defer func() { <-slots }()
+				for ok := true; ok; h, ok = <-next {
+					r.inSlot(intake, work, h)
+				}
+				return nil
+			})
+		case <-intake.Done():
 			h.requeue()
-			continue
 		}
-		jobs.Go(func() error {
-			defer queueSlots.Release(1)
-			defer r.slots.Release(1)
-			r.handle(intake, work, h)
-			return nil
-		})
 	}
+}
+
+// inSlot handles h in a slot of the process, or gives it back if there is none
+// before intake ends.
+func (r *run) inSlot(intake, work context.Context, h *inHand) {
+	if r.slots.Acquire(intake, 1) != nil {
+		h.requeue()
+		return
+	}
+	defer r.slots.Release(1)
+	r.handle(intake, work, h)
 }
 
 // Pauses between attempts while database or broker keep failing.

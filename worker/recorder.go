@@ -18,8 +18,9 @@ import (
 // itself, at growing intervals), or the ledger is down (everything waits).
 type recorder struct {
 	*Worker
-	in     chan *outcome
-	closed chan struct{} // when nobody records any more
+	announcer Announcer // nil if the ledger is none
+	in        chan *outcome
+	closed    chan struct{} // when nobody records any more
 
 	// All below belongs to the goroutine of run.
 	open   []*outcome    // those to be asked again
@@ -38,13 +39,18 @@ type outcome struct {
 func newRecorder(w *Worker) *recorder {
 	// Room for one flush while another is on its way; prefetch bounds how many
 	// outcomes can ever wait.
-	return &recorder{Worker: w, in: make(chan *outcome, w.cfg.FlushSize), closed: make(chan struct{})}
+	r := &recorder{Worker: w, in: make(chan *outcome, w.cfg.FlushSize), closed: make(chan struct{})}
+	r.announcer, _ = w.ledger.(Announcer)
+	return r
 }
 
 // add queues the outcome of h. The handler's slot is free as soon as it
 // returns; h is acknowledged when the outcome is durable.
 func (r *recorder) add(h *inHand, t ackbox.Transition) {
 	t.ID, t.Attempt = h.ID, h.Attempt
+	if r.announcer != nil {
+		r.announcer.Announce(t)
+	}
 	select {
 	case r.in <- &outcome{h: h, transition: t}:
 	case <-r.closed:
@@ -224,13 +230,15 @@ func (r *recorder) ask(ctx context.Context, group []*outcome) error {
 		return fmt.Errorf("the ledger returned %d verdicts for %d outcomes", len(verdicts), len(group))
 	}
 	failpoint.Hit(failpoint.Recorded)
+	durable := make([]*inHand, 0, len(group))
 	for i, o := range group {
 		if verdicts[i] == ackbox.Busy {
 			o.wait(minBusy, maxBusy)
 			r.open = append(r.open, o)
 			continue
 		}
-		o.h.ack()
+		durable = append(durable, o.h)
 	}
+	ackAll(durable)
 	return nil
 }

@@ -36,6 +36,17 @@ var mutants = []mutant{
 		[]suite{{inWorker, "TestOutcomes"}, {inWorker, "TestLedgerAwayForAMinute"}},
 	},
 	{
+		6, "believe in a batch before its commit", "outbox/relay.go",
+		"\tif err := tx.Commit(); err != nil {\n\t\treturn len(jobs), fmt.Errorf(\"outbox: commit the batch",
+		"\ts.wire.committed(batch)\n\tif err := tx.Commit(); err != nil {\n\t\treturn len(jobs), fmt.Errorf(\"outbox: commit the batch",
+		[]suite{{inOutbox, "TestPostgres"}},
+	},
+	{
+		6, "acknowledge what lies below a tag, settled or not", "rabbitmq/receipt.go",
+		"return u.first == nil || r.original", "return u.first != nil || r.original",
+		[]suite{{inUnitRabbitMQ, "TestAckAllAcknowledgesNothingElse"}},
+	},
+	{
 		6, "acknowledge the original before its copy is confirmed", "worker/outcome.go",
 		"\t\terr := publish(ctx)\n", "\t\th.ack()\n\t\terr := publish(ctx)\n",
 		[]suite{{inWorker, "TestWithoutRow"}},

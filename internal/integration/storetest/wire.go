@@ -1,0 +1,88 @@
+package storetest
+
+import (
+	"context"
+
+	"github.com/ackbox/ackbox"
+)
+
+func done(id string, attempt int) ackbox.Transition {
+	return ackbox.Transition{ID: id, Attempt: attempt, To: ackbox.Done}
+}
+
+// What a worker of the same process reports while the batch is on the wire is
+// recorded with the batch, whatever the broker's answer was, and told once. On
+// SQLite nothing is locked, so it is recorded at once.
+func doneOnWire(e *env) {
+	s := e.store()
+	asked, announced, refused, other, quiet := e.enqueue(), e.enqueue(), e.enqueue(), e.enqueue(), e.enqueue()
+	var early []ackbox.Verdict
+	first := true
+	e.relay(10, func(job ackbox.Job) ackbox.Transition {
+		if first {
+			first = false
+			early = e.finish(done(asked, 1), done(refused, 1), done(other, 2))
+			s.Announce(done(announced, 1))
+			s.Announce(ackbox.Transition{ID: quiet, Attempt: 1, To: ackbox.Dead})
+			s.Announce(ackbox.Transition{ID: quiet, Attempt: 1, To: ackbox.Done, Error: "kept"})
+			s.Announce(done("no job", 1))
+		}
+		if job.ID == refused {
+			return ackbox.Transition{ID: job.ID, Attempt: 1, To: ackbox.Nacked, Error: "full"}
+		}
+		return acked(job)
+	})
+	late := e.finish(done(asked, 1), done(announced, 1), done(refused, 1), done(other, 2))
+	e.wantState(ackbox.Done, asked, announced, refused)
+	e.wantState(ackbox.Sent, other, quiet)
+	if e.postgres() {
+		e.wantVerdicts(early, ackbox.Busy, ackbox.Busy, ackbox.Stale)
+		e.wantVerdicts(late, ackbox.Recorded, ackbox.Recorded, ackbox.Recorded, ackbox.Stale)
+	} else {
+		e.wantVerdicts(early, ackbox.Recorded, ackbox.Recorded, ackbox.Stale)
+		e.wantVerdicts(late, ackbox.Stale, ackbox.Recorded, ackbox.Stale, ackbox.Stale)
+	}
+	e.wantVerdicts(e.finish(done(asked, 1), done(announced, 1)), ackbox.Stale, ackbox.Stale)
+	if got := e.get(announced); got.SentAt == nil || got.FinishedAt == nil {
+		e.Errorf("the finished row is %+v", got)
+	}
+}
+
+// A batch that is not committed has recorded nothing, whatever was reported to
+// it meanwhile: it is recorded when it is asked for again.
+func doneOnLostWire(e *env) {
+	if !e.postgres() {
+		return // no transaction is open there that could be lost
+	}
+	s := e.store()
+	id := e.enqueue()
+	_, err := s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		e.wantVerdicts(e.finish(done(id, 1)), ackbox.Busy)
+		s.Announce(done(id, 1))
+		e.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND state = 'idle in transaction'`)
+		return []ackbox.Transition{acked(jobs[0])}
+	})
+	if err == nil {
+		e.Fatal("the batch was recorded although its connection was ended")
+	}
+	e.wantState(ackbox.Pending, id)
+	e.wantVerdicts(e.finish(done(id, 1)), ackbox.Recorded)
+	e.wantState(ackbox.Done, id)
+}
+
+// A batch that ends without a word leaves nothing behind.
+func doneOnBrokenWire(e *env) {
+	s := e.store()
+	id := e.enqueue()
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = s.Relay(e.ctx, 10, func(context.Context, []ackbox.Job) []ackbox.Transition {
+			s.Announce(done(id, 1))
+			panic("publish")
+		})
+	}()
+	e.wantState(ackbox.Pending, id)
+	e.wantVerdicts(e.finish(done(id, 1)), ackbox.Recorded)
+	e.wantState(ackbox.Done, id)
+}
