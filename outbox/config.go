@@ -36,6 +36,13 @@ type Config struct {
 	Schema string
 	// Table is the jobs table, [DefaultTable] unless set.
 	Table string
+	// Partitioned keeps the table in daily partitions, by the day in a job's
+	// id, so that finished days are dropped instead of deleted row by row: for
+	// high volume; docs/partitions.md says what it costs. Default false.
+	// PostgreSQL only. Migrate makes a new table so, and refuses an existing one
+	// that is otherwise. [Store.MakePartitions] and [Store.DropPartitions] must
+	// then be called daily or more often; retry.Sweeper does.
+	Partitioned bool
 	// Queues are the work queues that jobs may name; enqueueing to another is
 	// an error, so a typing mistake is found where it is made. The first is
 	// the default of a job that names none. Default: just
@@ -97,6 +104,9 @@ func (c Config) validate(d *dialect) error {
 		bad("Schema is %.100q, but %s has no schemas: leave it empty", c.Schema, d.name)
 	case c.Schema != "" && !identifier.MatchString(c.Schema):
 		bad("Schema %.100q is not an identifier: %s", c.Schema, want)
+	}
+	if c.Partitioned && !d.schemas {
+		bad("Partitioned is true, but %s has no partitions: leave it false", d.name)
 	}
 	if !identifier.MatchString(c.Table) {
 		bad("Table %.100q is not an identifier: %s", c.Table, want)

@@ -27,6 +27,11 @@ const migrateTimeout = 5 * time.Minute
 // turns under a transaction-level advisory lock. A table that is up to date is
 // only read, so an application role without the right to create tables may
 // call it, too. A table newer than this build (a rolling deploy) is left alone.
+//
+// With Config.Partitioned a new table has a default partition and those of
+// today and the next [DefaultPartitionsAhead] days. A table that is partitioned
+// where Config.Partitioned is false, or the other way round, is an error, and
+// nothing is changed.
 func (s *Store) Migrate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -35,7 +40,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
 	}
 	if version >= schemaVersion {
-		return nil
+		return s.checkPartitioned(ctx, s.pool)
 	}
 	return s.alone(ctx, func(c conn) error {
 		// Another instance may have finished while this one waited.
@@ -43,10 +48,18 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
 		}
+		if version > 0 {
+			if err := s.checkPartitioned(ctx, c); err != nil {
+				return err
+			}
+		}
 		for _, step := range s.migrationsAfter(version) {
 			if _, err := c.ExecContext(ctx, step); err != nil {
 				return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, err)
 			}
+		}
+		if version == 0 && s.cfg.Partitioned {
+			return s.firstPartitions(ctx, c)
 		}
 		return nil
 	})
@@ -117,7 +130,12 @@ func (s *Store) migrationsAfter(version int) []string {
 		}
 		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP);`)
 	}
-	names := strings.NewReplacer("{table}", s.sql.table, "{table_name}", s.cfg.Table)
+	partitioned := ""
+	if s.cfg.Partitioned {
+		// A partitioned table has no storage of its own to set parameters for.
+		partitioned = " PARTITION BY RANGE (id);\nCREATE TABLE " + s.partition("default") + " PARTITION OF " + s.sql.table + " DEFAULT"
+	}
+	names := strings.NewReplacer("{table}", s.sql.table, "{table_name}", s.cfg.Table, "{partitioned}", partitioned)
 	for v := version + 1; v <= schemaVersion; v++ {
 		text, err := migrations.ReadFile(fmt.Sprintf("migrations/%s_%d.sql", s.d.name, v))
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"gorm.io/gorm"
@@ -56,6 +57,10 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		sql:  newStatements(d, cfg),
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
+	}
+	if cfg.Partitioned {
+		// The other partitions are dropped whole.
+		s.sql.purge = strings.ReplaceAll(s.sql.purge, s.sql.table, s.partition("default"))
 	}
 	if err := bind(db, s); err != nil {
 		return nil, err

@@ -102,6 +102,9 @@ func (s *Store) Resend(ctx context.Context, queue string, before time.Time, idle
 // for a publish-only message) more than finished ago, and up to limit dead
 // ones older than dead; limit is 1 to [MaxBatch]. It returns how many. Safe to
 // call from every instance at once.
+//
+// With Config.Partitioned, finished rows are deleted from the default partition
+// only: those of a day go with it, by [Store.DropPartitions].
 func (s *Store) Purge(ctx context.Context, finished, dead time.Duration, limit int) (int, error) {
 	if err := checkLimit(limit); err != nil {
 		return 0, err

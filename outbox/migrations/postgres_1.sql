@@ -34,7 +34,7 @@ CREATE TABLE {table} (
 		WHEN 'cancelled' THEN finished_at IS NOT NULL
 		ELSE false
 	END)
-) WITH (
+){partitioned} WITH (
 	-- Every job is two dead tuples: vacuum by count, early and without pauses.
 	autovacuum_vacuum_scale_factor = 0.01,
 	autovacuum_vacuum_threshold = 1000,

@@ -66,6 +66,12 @@ func TestPostgresSchemaAndTable(t *testing.T) {
 		outbox.Config{Schema: "select", Table: "_a2345678901234567890123456789012345678z"})
 }
 
+// Five partitions, and jobs in each of them.
+func TestPostgresPartitioned(t *testing.T) {
+	t.Parallel()
+	onPostgres(t, "", gorm.Config{}, outbox.Config{Schema: "app", Partitioned: true})
+}
+
 // What the session says about time changes nothing.
 func TestPostgresSession(t *testing.T) {
 	t.Parallel()

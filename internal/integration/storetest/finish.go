@@ -107,7 +107,7 @@ func finishMany(e *env) {
 	items := make([]outbox.Item, 2001) // three statements, the last for one
 	batch := make([]ackbox.Transition, len(items))
 	for i := range items {
-		id := outbox.NewID()
+		id := e.newID()
 		items[i] = outbox.Item{Args: note{"x"}, Options: []outbox.Option{outbox.ID(id)}}
 		batch[i] = ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}
 		if i%10 == 0 {

@@ -36,7 +36,7 @@ func badConfig(e *env) {
 		tests = append(tests, struct {
 			cfg   outbox.Config
 			words []string
-		}{outbox.Config{Schema: "jobs"}, []string{"Config.Schema", "sqlite"}})
+		}{outbox.Config{Schema: "jobs", Partitioned: true}, []string{"Config.Schema", "Config.Partitioned", "sqlite"}})
 	}
 	for _, tt := range tests {
 		_, err := outbox.NewStore(e.db, tt.cfg)

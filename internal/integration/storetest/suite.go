@@ -9,6 +9,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ const deadline = 3 * time.Minute
 type Factory func(t *testing.T) *gorm.DB
 
 // Run runs the suite on the databases that factory makes, one for each subtest.
-// base is the Config of every Store: its Schema and Table are kept.
+// base is the Config of every Store: its Schema, Table and Partitioned are kept.
 func Run(t *testing.T, factory Factory, base outbox.Config) {
 	tests := []struct {
 		name string
@@ -111,6 +112,9 @@ type env struct {
 	db   *gorm.DB
 	base outbox.Config
 	made *outbox.Store
+	ids  int // how many newID has made
+	// undated makes newID's ids those of the default partition.
+	undated bool
 }
 
 // note is the Args of the suite's jobs.
@@ -209,11 +213,29 @@ func (e *env) set(id, assignments string) {
 func (e *env) enqueue(opts ...outbox.Option) string {
 	e.Helper()
 	e.store()
-	id := outbox.NewID()
+	id := e.newID()
 	e.must(e.db.WithContext(e.ctx).Transaction(func(tx *gorm.DB) error {
 		return outbox.Enqueue(e.ctx, tx, note{"hello"}, append(opts, outbox.ID(id))...)
 	}))
 	return id
+}
+
+// newID is an id of today or, where the table is partitioned, two of each day in
+// turn: of each partition that Migrate makes and, at last, of the default one.
+func (e *env) newID() string {
+	id := outbox.NewID()
+	if !e.base.Partitioned {
+		return id
+	}
+	ms, err := strconv.ParseInt(strings.ReplaceAll(id[:13], "-", ""), 16, 64)
+	e.must(err)
+	const days = outbox.DefaultPartitionsAhead + 2
+	ahead := e.ids / 2 % days
+	if e.ids++; e.undated {
+		ahead = days
+	}
+	ms += int64(ahead) * (24 * time.Hour).Milliseconds()
+	return fmt.Sprintf("%08x-%04x%s", ms>>16, ms&0xffff, id[13:])
 }
 
 // enqueueAs commits one job and moves its row into a state.

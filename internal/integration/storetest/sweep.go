@@ -163,6 +163,7 @@ func resend(e *env) {
 
 func purge(e *env) {
 	s := e.store()
+	e.undated = true // of daily partitions it deletes no finished row
 	finished := func(state ackbox.State, ago time.Duration) string {
 		id := e.enqueueAs(state)
 		e.set(id, "finished_at = "+e.at(-ago))
