@@ -16,7 +16,7 @@
 //
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
 // Complete), the dispatcher (Relay), the worker (Finish, Current, Vouch), the
-// sweeps (Rearm, Ages, Resend, Purge) and operators (Get, List, Counts,
+// sweeps (Rearm, Ages, Resend, Purge, MakePartitions, DropPartitions) and operators (Get, List, Counts,
 // Requeue, Cancel).
 //
 // PostgreSQL 15 or newer is the database to run on. SQLite is served through

@@ -25,6 +25,8 @@ import (
 type recorder struct {
 	mu   sync.Mutex
 	seen []pgx.TraceQueryStartData
+	// before, if set, is called before each statement is sent.
+	before func(query string)
 }
 
 // TraceQueryStart implements pgx.QueryTracer.
@@ -32,6 +34,9 @@ func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Tr
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = append(r.seen, data)
+	if r.before != nil {
+		r.before(data.SQL)
+	}
 	return ctx
 }
 

@@ -146,4 +146,24 @@ var mutants = []mutant{
 		"semaphore.NewWeighted(int64(w.cfg.Concurrency))", "semaphore.NewWeighted(int64(w.cfg.Concurrency)*100)",
 		[]suite{{inWorker, "TestConcurrency"}},
 	},
+	{
+		1, "drop a partition with a pending job in it", "outbox/partitiondrop.go",
+		"WHERE state = 'pending'", "WHERE state = 'pending' AND due_at <= now()",
+		[]suite{{inOutbox, "TestDropPartitions"}},
+	},
+	{
+		1, "drop a partition with a dead job in it", "outbox/partitiondrop.go",
+		"WHERE state = 'dead'", "WHERE state = 'dead' AND false",
+		[]suite{{inOutbox, "TestDropPartitions"}},
+	},
+	{
+		1, "drop a partition by what was there before its locks were had", "outbox/partitions.go",
+		"sql.LevelReadCommitted", "sql.LevelRepeatableRead",
+		[]suite{{inOutbox, "TestDropSeesWhatItWaitedFor"}},
+	},
+	{
+		9, "wait for a partition's locks without an end", "outbox/partitions.go",
+		"set_config('lock_timeout', $1, true)", "$1",
+		[]suite{{inOutbox, "TestDropWaitsForNobody"}},
+	},
 }
