@@ -41,6 +41,18 @@ type Store interface {
 	Sent
 }
 
+// Partitions is what a Store may be besides: a table in daily partitions.
+// [Sweeper.Purge] then looks after them. *outbox.Store is one; without
+// outbox.Config.Partitioned its methods do nothing.
+type Partitions interface {
+	// MakePartitions makes the missing partitions of today and the next ahead
+	// days and returns how many.
+	MakePartitions(ctx context.Context, ahead int) (int, error)
+	// DropPartitions drops those that ended more than retention ago. It returns
+	// their names, and of those that it kept also the reasons.
+	DropPartitions(ctx context.Context, retention time.Duration) (dropped []string, kept map[string]string, err error)
+}
+
 // Broker tells how much is waiting; *rabbitmq.Broker and *memory.Broker do.
 type Broker interface {
 	// Waiting returns the number of messages that wait in queue and are in no
@@ -58,6 +70,10 @@ const (
 	DefaultDeadRetention = 90 * 24 * time.Hour
 	DefaultBatch         = 1000
 )
+
+// partitionsAhead is for how many days there are partitions: a weekend in which
+// making them may fail and somebody can read the log.
+const partitionsAhead = 3
 
 // Config configures a [Sweeper]. The zero Config works.
 type Config struct {

@@ -60,3 +60,16 @@ func newSweeper(t *testing.T, s retry.Store, b retry.Broker, cfg retry.Config) *
 	}
 	return must[*retry.Sweeper](t)(retry.NewSweeper(s, b, cfg))
 }
+
+// partitions is a Store with Partitions, made of functions.
+type partitions struct {
+	store
+	make func(ahead int) (int, error)
+	drop func(retention time.Duration) ([]string, map[string]string, error)
+}
+
+func (p *partitions) MakePartitions(_ context.Context, ahead int) (int, error) { return p.make(ahead) }
+
+func (p *partitions) DropPartitions(_ context.Context, retention time.Duration) ([]string, map[string]string, error) {
+	return p.drop(retention)
+}

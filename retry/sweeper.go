@@ -94,11 +94,34 @@ func (s *Sweeper) Rearm(ctx context.Context) (int, error) {
 }
 
 // Purge deletes every row that is past its retention, now, and returns how
-// many. Run does it by schedule.
+// many. Run does it by schedule. Of a Store that is [Partitions] it makes those
+// of the next three days and drops those past Config.Retention first, and logs
+// what it did; if that fails, rows are deleted all the same.
 func (s *Sweeper) Purge(ctx context.Context) (int, error) {
-	return s.repeat(ctx, func(ctx context.Context) (int, error) {
+	partitionsErr := s.partitions(ctx)
+	n, err := s.repeat(ctx, func(ctx context.Context) (int, error) {
 		return s.store.Purge(ctx, s.cfg.Retention, s.cfg.DeadRetention, s.cfg.Batch)
 	})
+	return n, errors.Join(partitionsErr, err)
+}
+
+// partitions makes and drops the store's partitions, if it has any.
+func (s *Sweeper) partitions(ctx context.Context) error {
+	store, ok := s.store.(Partitions)
+	if !ok {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // told to stop, not failed
+	}
+	work := context.WithoutCancel(ctx) // the store bounds it
+	made, err := store.MakePartitions(work, partitionsAhead)
+	dropped, kept, dropErr := store.DropPartitions(work, s.cfg.Retention)
+	// What is kept is no news every minute: it is told beside what has changed.
+	if made > 0 || len(dropped) > 0 {
+		s.cfg.Logger.InfoContext(ctx, "retry: partitions", "made", made, "dropped", dropped, "kept", kept)
+	}
+	return errors.Join(err, dropErr)
 }
 
 // repeat runs one bounded statement until it finds less than a full batch.

@@ -214,3 +214,63 @@ func TestSweepReportsWhatItDidBeforeItFailed(t *testing.T) {
 		t.Errorf("got %d, %v; want 20 and the error", n, err)
 	}
 }
+
+// The purge sweep looks after a Store's partitions, and what fails there keeps
+// nothing else from being done.
+func TestPurgeLooksAfterPartitions(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	made, dropped := 0, []string(nil)
+	var makeErr, dropErr error
+	purged := 0
+	s := &partitions{
+		store: store{purge: func(context.Context, time.Duration, time.Duration, int) (int, error) { purged++; return 3, nil }},
+		make: func(ahead int) (int, error) {
+			if ahead != 3 {
+				t.Errorf("partitions for %d days ahead, want 3", ahead)
+			}
+			return made, makeErr
+		},
+		drop: func(retention time.Duration) ([]string, map[string]string, error) {
+			if retention != time.Hour {
+				t.Errorf("retention %v, want Config.Retention", retention)
+			}
+			return dropped, map[string]string{"p0": "too full"}, dropErr
+		},
+	}
+	sweeper := newSweeper(t, s, waiting(nothingWaits), retry.Config{Retention: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	sweep := func(want ...error) {
+		t.Helper()
+		n, err := sweeper.Purge(t.Context())
+		if n != 3 {
+			t.Errorf("purged %d, want 3", n)
+		}
+		for _, e := range want {
+			if !errors.Is(err, e) {
+				t.Errorf("got %v, want also %v", err, e)
+			}
+		}
+		if len(want) == 0 && err != nil {
+			t.Error(err)
+		}
+	}
+	sweep()
+	if log.Len() != 0 {
+		t.Errorf("nothing happened, and it logged %s", &log)
+	}
+	made, dropped = 2, []string{"p1"}
+	sweep()
+	if got := log.String(); !strings.Contains(got, "made=2 dropped=[p1]") || !strings.Contains(got, "too full") {
+		t.Errorf("it logged %s", got)
+	}
+	makeErr, dropErr = errBase, errors.New("drop")
+	sweep(makeErr, dropErr)
+	if purged != 3 {
+		t.Errorf("rows were purged %d times, want 3", purged)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if n, err := sweeper.Purge(stopped); n != 0 || err != nil {
+		t.Errorf("told to stop: %d, %v", n, err)
+	}
+}
