@@ -34,7 +34,7 @@ type Broker interface {
 
 // Defaults of [Config].
 const (
-	DefaultBatchSize          = 256
+	DefaultBatchSize          = 512
 	DefaultInFlight           = 2
 	DefaultPollInterval       = 200 * time.Millisecond
 	DefaultMaxPublishAttempts = 20
@@ -42,7 +42,7 @@ const (
 
 // Config configures a [Dispatcher]. The zero Config works.
 type Config struct {
-	// BatchSize is the most jobs claimed and published together. Default 256;
+	// BatchSize is the most jobs claimed and published together. Default 512;
 	// 1 to 5000.
 	BatchSize int
 	// InFlight is how many batches may be on the wire at once, so that database

@@ -17,8 +17,8 @@ const (
 	DefaultTable = "ackbox_jobs"
 	// DefaultMaxAttempts is how many tries a job has.
 	DefaultMaxAttempts = 10
-	// DefaultMaxPayloadBytes is the largest payload. With two batches of 256
-	// jobs on the wire it bounds a dispatcher's payload memory at 128 MiB.
+	// DefaultMaxPayloadBytes is the largest payload. With two batches of 512
+	// jobs on the wire it bounds a dispatcher's payload memory at 256 MiB.
 	DefaultMaxPayloadBytes = 256 << 10
 	// DefaultMaxHeaderBytes is the largest sum of header names and values.
 	DefaultMaxHeaderBytes = 16 << 10

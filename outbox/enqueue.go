@@ -78,7 +78,7 @@ func (s *Store) insertAlone(ctx context.Context, db *gorm.DB, drafts []*draft) e
 	if err != nil {
 		return fmt.Errorf("outbox: enqueue in a transaction of its own: %w", err)
 	}
-	s.signal()
+	signal(s.wake)
 	return nil
 }
 
@@ -147,7 +147,7 @@ func (s *Store) insert(ctx context.Context, conn execer, drafts []*draft) error 
 		// The caller has not committed yet. The dispatcher looks now and then
 		// again at growing intervals, so that it finds the row soon after the
 		// commit, for which neither GORM nor database/sql has a hook.
-		s.signal()
+		signal(s.wake)
 	}
 	return nil
 }

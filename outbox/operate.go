@@ -172,7 +172,7 @@ func (s *Store) Counts(ctx context.Context) (map[ackbox.State]int, error) {
 func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
 	n, err := s.operate(ctx, "requeue", s.sql.requeue, ids)
 	if n > 0 {
-		s.signal()
+		signal(s.wake)
 	}
 	return n, err
 }

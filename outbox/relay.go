@@ -73,7 +73,9 @@ func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Conte
 		return len(jobs), fmt.Errorf("outbox: commit the batch: %w", err)
 	}
 	failpoint.Hit(failpoint.Committed)
-	s.wire.committed(batch)
+	if s.wire.committed(batch) {
+		signal(s.released)
+	}
 	return len(jobs), misplaced
 }
 

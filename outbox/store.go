@@ -23,6 +23,8 @@ type Store struct {
 	wake chan struct{}
 	turn chan struct{} // SQLite only: one claimed batch at a time, see Relay
 	wire wire          // PostgreSQL only: SQLite locks no rows
+	// released receives when rows that somebody waits for are committed.
+	released chan struct{}
 }
 
 // NewStore returns the Store of the table that cfg names and binds it to db,
@@ -57,6 +59,8 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		sql:  newStatements(d, cfg),
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
+
+		released: make(chan struct{}, 1),
 	}
 	if cfg.Partitioned {
 		// The other partitions are dropped whole.
@@ -73,10 +77,11 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 // depends on it for correctness.
 func (s *Store) Wake() <-chan struct{} { return s.wake }
 
-func (s *Store) signal() {
+// signal leaves a signal in c, unless one is waiting there already.
+func signal(c chan<- struct{}) {
 	select {
-	case s.wake <- struct{}{}:
-	default: // one signal is waiting already
+	case c <- struct{}{}:
+	default:
 	}
 }
 

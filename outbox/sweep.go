@@ -18,7 +18,7 @@ func (s *Store) Rearm(ctx context.Context, limit int) (int, error) {
 	}
 	n, err := s.exec(ctx, "rearm nacked jobs", s.sql.rearm, limit)
 	if n > 0 {
-		s.signal()
+		signal(s.wake)
 	}
 	return n, err
 }
@@ -93,7 +93,7 @@ func (s *Store) Resend(ctx context.Context, queue string, before time.Time, idle
 	}
 	n, err := s.exec(ctx, "resend lost jobs", s.sql.resend, queue, s.d.timeParam(before), millis(idle), limit)
 	if n > 0 {
-		s.signal()
+		signal(s.wake)
 	}
 	return n, err
 }

@@ -50,7 +50,7 @@ func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) err
 	if err := s.gorm.WithContext(ctx).Transaction(fn); err != nil {
 		return err // fn's own, or the database's: it is the caller's transaction
 	}
-	s.signal()
+	signal(s.wake)
 	return nil
 }
 

@@ -56,8 +56,9 @@ func (w *wire) settle(batch []settlement) {
 	}
 }
 
-// committed notes that a batch is durable.
-func (w *wire) committed(batch []settlement) {
+// committed notes that a batch is durable, and reports whether somebody waits for
+// that.
+func (w *wire) committed(batch []settlement) (awaited bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.done == nil || len(w.done) > maxTold {
@@ -66,8 +67,10 @@ func (w *wire) committed(batch []settlement) {
 	for i := range batch {
 		if batch[i].to.To == ackbox.Done {
 			w.done[try{batch[i].job.ID, batch[i].job.Attempt}] = struct{}{}
+			awaited = true
 		}
 	}
+	return awaited
 }
 
 // forget drops what is left of jobs, whose batch has ended in whatever way.
@@ -78,6 +81,11 @@ func (w *wire) forget(jobs []ackbox.Job) {
 		delete(w.out, try{jobs[i].ID, jobs[i].Attempt})
 	}
 }
+
+// Released returns a channel that receives after a batch was committed that has
+// recorded announced outcomes as done. It only saves asking in vain; with several
+// receivers each signal reaches one of them.
+func (s *Store) Released() <-chan struct{} { return s.released }
 
 // Announce tells that [Store.Finish] will be called with t. If t is a plain Done
 // and the job's batch is on the wire in this process right now, the batch

@@ -38,7 +38,7 @@ type Config struct {
 	// cannot be checked by AMQP.
 	Passive bool
 	// Window is how many messages one call of Publish has unconfirmed at most:
-	// 1 to 65536, default 256.
+	// 1 to 65536, default 512.
 	Window int
 	// ConfirmTimeout bounds one call of Publish, Retry or Bury, all windows and
 	// reconnecting included: default 5 s.
@@ -94,7 +94,7 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func (c Config) withDefaults() Config {
 	c.Topology = c.Topology.WithDefaults()
-	c.Window = cmp.Or(c.Window, 256)
+	c.Window = cmp.Or(c.Window, 512)
 	c.ConfirmTimeout = cmp.Or(c.ConfirmTimeout, 5*time.Second)
 	c.DialTimeout = cmp.Or(c.DialTimeout, 10*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 5*time.Second)

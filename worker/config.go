@@ -25,10 +25,14 @@ type Ledger interface {
 	Vouch(ctx context.Context, ids []string) error
 }
 
-// Announcer may be implemented by a [Ledger], too.
+// Announcer may be implemented by a [Ledger], too, whose rows a dispatcher of the
+// same process may hold.
 type Announcer interface {
 	// Announce tells that Finish will be called with t soon. It must not wait.
 	Announce(t ackbox.Transition)
+	// Released receives after a dispatcher has let go of announced rows, so that
+	// Finish need not be tried in vain. It may miss some.
+	Released() <-chan struct{}
 }
 
 // Broker is the part of a message broker that a worker needs; *rabbitmq.Broker
@@ -69,7 +73,7 @@ const (
 	DefaultMaxReturns         = 10
 	DefaultUnknownKindDelay   = 15 * time.Second
 	DefaultFlushInterval      = 2 * time.Millisecond
-	DefaultFlushSize          = 256
+	DefaultFlushSize          = 512
 	DefaultVouchInterval      = 30 * time.Second
 )
 
@@ -105,7 +109,7 @@ type Config struct {
 	// up to 24 h.
 	UnknownKindDelay time.Duration
 	// FlushInterval and FlushSize bound how long, and how many, outcomes wait
-	// to be recorded together. Defaults 2 ms and 256; up to 1 minute and 5000.
+	// to be recorded together. Defaults 2 ms and 512; up to 1 minute and 5000.
 	FlushInterval time.Duration
 	FlushSize     int
 	// VouchInterval is how often the ledger is told which jobs are in hand. It

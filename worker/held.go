@@ -20,6 +20,7 @@ type inHand struct {
 	vouched  bool             // the ledger has heard of it
 	overdue  time.Time        // when its handler should have returned; zero while none runs
 	reported bool             // as overdue
+	started  bool             // it has a slot
 	settled  bool
 }
 
@@ -62,6 +63,26 @@ func (s *held) take(d ackbox.Delivery) *inHand {
 		s.jobs[key] = h
 	}
 	return h
+}
+
+// start notes that h has a slot, and reports whether it still is to be handled.
+func (h *inHand) start() bool {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	h.started = true
+	return !h.settled
+}
+
+// unstarted returns the deliveries of a queue that have no slot yet.
+func (s *held) unstarted(queue string) (list []*inHand) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := range s.all {
+		if h.Queue == queue && !h.started {
+			list = append(list, h)
+		}
+	}
+	return list
 }
 
 // begin notes that a handler is being called, and until when it has to return.

@@ -30,27 +30,67 @@ type run struct {
 // grace period is over.
 func (r *run) consume(intake, work context.Context, q Queue) error {
 	// Everything the broker hands out is taken in at once, so that the worker
-	// can vouch for it; prefetch bounds how much that is, and feed may have
-	// one of an earlier subscription.
-	waiting := make(chan *inHand, q.Prefetch+1)
+	// can vouch for it; prefetch bounds how much that is.
+	waiting := make(chan *inHand, q.Prefetch)
 	var jobs errgroup.Group
-	jobs.SetLimit(q.Concurrency + 1) // and the one that feeds the others
 	jobs.Go(func() error {
-		r.feed(intake, work, q, waiting, &jobs)
+		// What has not started when intake ends goes back at once.
+		<-intake.Done()
+		for h := range waiting {
+			h.requeue()
+		}
 		return nil
 	})
-	err := r.subscribe(intake, q, waiting)
+	started := 0
+	err := r.subscribe(intake, q, waiting, func() {
+		if started < q.Concurrency {
+			started++
+			jobs.Go(func() error { return r.work(intake, work, waiting, &jobs) })
+		}
+	})
 	close(waiting)
 	return errors.Join(err, jobs.Wait())
 }
 
+// work handles what is waiting, one after the other, until waiting is closed. It
+// is kept from job to job: a goroutine for each would grow a new stack each time.
+func (r *run) work(intake, work context.Context, waiting <-chan *inHand, jobs *errgroup.Group) error {
+	over := false
+	defer func() {
+		if !over { // a handler has ended the goroutine: another one takes over
+			jobs.Go(func() error { return r.work(intake, work, waiting, jobs) })
+		}
+	}()
+	for h := range waiting {
+		r.inSlot(intake, work, h)
+	}
+	over = true
+	return nil
+}
+
+// inSlot handles h in a slot of the process, or gives it back if there is none
+// before intake ends.
+func (r *run) inSlot(intake, work context.Context, h *inHand) {
+	if r.slots.Acquire(intake, 1) != nil {
+		h.requeue()
+		return
+	}
+	defer r.slots.Release(1)
+	if h.start() { // its subscription may have been lost since
+		r.handle(intake, work, h)
+	}
+}
+
 // subscribe consumes, again and again, until ctx ends or the broker is closed,
-// which ends the intake of all queues.
-func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand) error {
+// which ends the intake of all queues. It calls came after each delivery.
+func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand, came func()) error {
 	pause := minPause
 	for {
 		began := time.Now()
-		err := r.broker.Consume(ctx, q.Name, q.Prefetch, func(d ackbox.Delivery) { r.takeIn(ctx, d, waiting) })
+		err := r.broker.Consume(ctx, q.Name, q.Prefetch, func(d ackbox.Delivery) {
+			r.takeIn(ctx, d, waiting)
+			came()
+		})
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // told to stop: how the subscription ended does not matter
 		}
@@ -61,7 +101,7 @@ func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand) erro
 		}
 		// The broker hands these out again, here or elsewhere: run from here
 		// they would be second copies, and in the way of what comes next.
-		giveBack(waiting)
+		r.giveBack(q, waiting)
 		if time.Since(began) > maxPause {
 			pause = minPause
 		}
@@ -73,18 +113,22 @@ func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand) erro
 	}
 }
 
-func giveBack(waiting <-chan *inHand) {
+// giveBack returns what has not started: all that waits, and what waits for a
+// slot of the process.
+func (r *run) giveBack(q Queue, waiting <-chan *inHand) {
+	for _, h := range r.held.unstarted(q.Name) {
+		h.requeue()
+	}
 	for {
 		select {
-		case h := <-waiting:
-			h.requeue()
+		case <-waiting: // given back by now
 		default:
 			return
 		}
 	}
 }
 
-// takeIn registers a delivery and queues it for a slot. It does not wait:
+// takeIn registers a delivery and queues it. It does not wait:
 // waiting has room for all that the broker may hand out.
 func (r *run) takeIn(ctx context.Context, d ackbox.Delivery, waiting chan<- *inHand) {
 	h := r.held.take(d)
@@ -99,48 +143,6 @@ func (r *run) takeIn(ctx context.Context, d ackbox.Delivery, waiting chan<- *inH
 	case <-ctx.Done():
 		h.requeue()
 	}
-}
-
-// feed passes each waiting delivery to a goroutine that is free, or to a new one
-// as long as there are no more than q allows, and gives back those that find none
-// before intake ends. Goroutines are kept: a busy queue would grow a new stack for
-// each job otherwise.
-func (r *run) feed(intake, work context.Context, q Queue, waiting <-chan *inHand, jobs *errgroup.Group) {
-	next := make(chan *inHand)
-	defer close(next)
-	slots := make(chan struct{}, q.Concurrency)
-	for h := range waiting {
-		select {
-		case next <- h:
-			continue
-		default:
-		}
-		select {
-		case next <- h:
-		case slots <- struct{}{}:
-			jobs.Go(func() error {
-				// Deferred, because a handler may end its goroutine.
-				defer func() { <-slots }()
-				for ok := true; ok; h, ok = <-next {
-					r.inSlot(intake, work, h)
-				}
-				return nil
-			})
-		case <-intake.Done():
-			h.requeue()
-		}
-	}
-}
-
-// inSlot handles h in a slot of the process, or gives it back if there is none
-// before intake ends.
-func (r *run) inSlot(intake, work context.Context, h *inHand) {
-	if r.slots.Acquire(intake, 1) != nil {
-		h.requeue()
-		return
-	}
-	defer r.slots.Release(1)
-	r.handle(intake, work, h)
 }
 
 // Pauses between attempts while database or broker keep failing.

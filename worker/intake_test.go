@@ -2,9 +2,12 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -32,22 +35,56 @@ func TestGoexitLeavesTheSlot(t *testing.T) {
 }
 
 // announcing is a ledger that wants to hear of outcomes early.
-type announcing struct{ *ledger }
+type announcing struct {
+	*ledger
+	released chan struct{}
+}
 
 // Announce implements worker.Announcer.
 func (a announcing) Announce(t ackbox.Transition) {
 	a.diary.note("announce %s/%d %s", t.ID, t.Attempt, t.To)
 }
 
+// Released implements worker.Announcer.
+func (a announcing) Released() <-chan struct{} { return a.released }
+
 // A ledger that cares hears of an outcome as soon as there is one, and is asked
 // for it all the same.
 func TestOutcomesAreAnnounced(t *testing.T) {
-	made := func(l *ledger) worker.Ledger { return announcing{l} }
+	made := func(l *ledger) worker.Ledger { return announcing{l, nil} }
 	runOn(t, made, worker.Config{FlushInterval: time.Minute}, plain{}, func(b *bench) {
 		b.deliver(job("j"))
 		b.expect("announce j/1 done")
 		b.pass(time.Minute)
 		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
+	})
+}
+
+// Rows that were busy are asked for as soon as they are released.
+func TestReleasedRowsAreAskedFor(t *testing.T) {
+	var released chan struct{} // of the bubble
+	made := func(l *ledger) worker.Ledger {
+		released = make(chan struct{}, 1)
+		return announcing{l, released}
+	}
+	runOn(t, made, worker.Config{}, plain{}, func(b *bench) {
+		busy := true
+		b.ledger.finish = func(ts []ackbox.Transition) ([]ackbox.Verdict, error) {
+			if busy {
+				return make([]ackbox.Verdict, len(ts)), nil
+			}
+			return slices.Repeat([]ackbox.Verdict{ackbox.Recorded}, len(ts)), nil
+		}
+		b.deliver(job("j"))
+		b.pass(time.Second) // it is asked every 100 ms by now
+		busy = false
+		began := time.Now()
+		released <- struct{}{}
+		synctest.Wait()
+		b.expect("announce j/1 done", `j/1 done charge=false after=0s ""`, "ack j")
+		if waited := time.Since(began); waited != 0 {
+			b.Errorf("it took %v", waited)
+		}
 	})
 }
 
@@ -86,5 +123,36 @@ func TestAcknowledgedTogether(t *testing.T) {
 			`plain/1 done charge=false after=0s ""`, `d/1 done charge=false after=0s ""`,
 			"ack a", "ack, too: c", "ack, too: d", "ack b", "ack plain",
 		)
+	})
+}
+
+// What has not started when the subscription is lost goes back and does not run
+// from here, wherever it was waiting: for a goroutine or for a slot.
+func TestLostBeforeItStarted(t *testing.T) {
+	var ran []string
+	var release chan struct{} // of the bubble
+	h := plain{consume: func(_ context.Context, job ackbox.Job) error {
+		ran = append(ran, job.ID)
+		<-release
+		return nil
+	}}
+	cfg := worker.Config{Concurrency: 1, Queues: []worker.Queue{{Name: ackbox.DefaultQueue, Concurrency: 2, Prefetch: 10}}}
+	run(t, cfg, h, func(b *bench) {
+		release = make(chan struct{})
+		for _, id := range []string{"runs", "waits for a slot", "waits"} {
+			b.deliver(job(id))
+		}
+		b.broker.lost <- errors.New("connection lost")
+		b.pass(time.Second)
+		b.diary.mu.Lock()
+		slices.Sort(b.diary.lines)
+		b.diary.mu.Unlock()
+		b.expect("requeue waits", "requeue waits for a slot")
+		close(release)
+		b.pass(time.Second)
+		b.expect(`runs/1 done charge=false after=0s ""`, "ack runs")
+		if len(ran) != 1 {
+			b.Errorf("%q ran", ran)
+		}
 	})
 }

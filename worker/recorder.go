@@ -18,7 +18,8 @@ import (
 // itself, at growing intervals), or the ledger is down (everything waits).
 type recorder struct {
 	*Worker
-	announcer Announcer // nil if the ledger is none
+	announcer Announcer       // nil if the ledger is none
+	released  <-chan struct{} // its own
 	in        chan *outcome
 	closed    chan struct{} // when nobody records any more
 
@@ -40,7 +41,9 @@ func newRecorder(w *Worker) *recorder {
 	// Room for one flush while another is on its way; prefetch bounds how many
 	// outcomes can ever wait.
 	r := &recorder{Worker: w, in: make(chan *outcome, w.cfg.FlushSize), closed: make(chan struct{})}
-	r.announcer, _ = w.ledger.(Announcer)
+	if a, ok := w.ledger.(Announcer); ok {
+		r.announcer, r.released = a, a.Released()
+	}
 	return r
 }
 
@@ -73,7 +76,7 @@ func (r *recorder) run(ctx context.Context) {
 
 // collect waits until there is something to ask: fresh outcomes, for which it
 // lingers FlushInterval but takes no more than FlushSize, or an open one that
-// is due. It reports false when ctx has ended.
+// is due or was released. It reports false when ctx has ended.
 func (r *recorder) collect(ctx context.Context) ([]*outcome, bool) {
 	wake := time.NewTimer(r.untilDue())
 	defer wake.Stop()
@@ -88,6 +91,12 @@ func (r *recorder) collect(ctx context.Context) ([]*outcome, bool) {
 				wake.Reset(min(r.untilDue(), r.cfg.FlushInterval))
 			}
 			continue
+		case <-r.released:
+			for _, o := range r.open {
+				if !o.alone {
+					o.due = time.Time{}
+				}
+			}
 		case <-wake.C:
 		}
 		break
