@@ -58,23 +58,20 @@ func publishing(id, kind string, body []byte, created time.Time, headers amqp.Ta
 }
 
 func headers() amqp.Table {
-	return amqp.Table{
-		ackbox.HeaderLedger: true, ackbox.HeaderAttempt: int64(1),
-		ackbox.HeaderMaxAttempts: int64(10), ackbox.HeaderResend: int64(0),
-	}
+	return amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderMaxAttempts: int64(outbox.DefaultMaxAttempts)}
 }
 
 // publishBare is what the machine can do: one goroutine with one channel that
 // publishes n prepared messages, mandatory and confirmed, a window at a time,
-// and nothing else. It returns messages per second.
-func publishBare(ctx context.Context, env *Env, n, window int) (rate float64, err error) {
+// and nothing else.
+func publishBare(ctx context.Context, env *Env, n, window int) (f figures, err error) {
 	b, err := openBare(env.AMQP, fmt.Sprintf("limit_%d", window))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.ch.Confirm(false); err != nil {
-		return 0, fmt.Errorf("confirm mode: %w", err)
+		return nil, fmt.Errorf("confirm mode: %w", err)
 	}
 	returns := b.ch.NotifyReturn(make(chan amqp.Return, window))
 	messages := make([]amqp.Publishing, n)
@@ -83,11 +80,11 @@ func publishBare(ctx context.Context, env *Env, n, window int) (rate float64, er
 		order := newOrder(int64(i))
 		body, err := encoded(order)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		messages[i] = publishing(outbox.NewID(), order.Kind(), body, now, shared)
 	}
-	elapsed, err := env.timed(func() error {
+	f, err = env.metered(ctx, n, func() error {
 		for first := 0; first < n; first += window {
 			if err := b.window(ctx, messages[first:min(first+window, n)]); err != nil {
 				return err
@@ -99,9 +96,9 @@ func publishBare(ctx context.Context, env *Env, n, window int) (rate float64, er
 		err = fmt.Errorf("%d messages were returned", len(returns))
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return float64(n) / elapsed.Seconds(), nil
+	return f, nil
 }
 
 // window publishes messages and waits for the confirms of all of them.

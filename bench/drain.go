@@ -17,7 +17,7 @@ func drainCases() []Case {
 	}, {
 		name:  "drain_vs_river_wide",
 		rows:  drainRows("river_wide", 2.0),
-		ours:  drain(oursDefault),
+		ours:  drain(oursWide),
 		other: drainRiver(riverWide, func(s sizes) int { return s.drain }),
 		extra: true,
 	}, {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
@@ -25,6 +27,11 @@ func enqueueCases() []Case {
 	}, {
 		name:  "enqueue_vs_river",
 		rows:  []row{{name: "enqueue_vs_river", figure: "rate", unit: "tx/s", ratio: 1.5}},
+		ours:  commits(enqueueSQL),
+		other: commitsRiverSQL,
+	}, {
+		name:  "enqueue_vs_river_pgx",
+		rows:  []row{{name: "enqueue_vs_river_pgx", figure: "rate", unit: "tx/s"}},
 		ours:  commits(enqueueSQL),
 		other: commitsRiver,
 	}, {
@@ -69,26 +76,29 @@ func plainGORM(ctx context.Context, a *app, o Order) error {
 	})
 }
 
-// enqueueSQL is enqueueGORM without GORM, on a *sql.Tx: the nearest to River's
-// transaction, which is pgx's own.
-func enqueueSQL(ctx context.Context, a *app, o Order) (err error) {
-	tx, err := a.pool.BeginTx(ctx, nil)
+// enqueueSQL is enqueueGORM without GORM, on a *sql.Tx.
+func enqueueSQL(ctx context.Context, a *app, o Order) error {
+	return withOrder(ctx, a.pool, o, func(tx *sql.Tx) error {
+		return a.store.EnqueueTx(ctx, tx, outbox.Item{Args: o})
+	})
+}
+
+// withOrder inserts an order, and what insert does, in a transaction of
+// database/sql.
+func withOrder(ctx context.Context, pool *sql.DB, o Order, insert func(*sql.Tx) error) error {
+	tx, err := pool.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
-	if err := insertOrderSQL(ctx, tx, o); err != nil {
+	var id int64
+	if err := tx.QueryRowContext(ctx, insertOrder, o.params()...).Scan(&id); err != nil {
 		return err
 	}
-	if err := a.store.EnqueueTx(ctx, tx, outbox.Item{Args: o}); err != nil {
+	if err := insert(tx); err != nil {
 		return err
 	}
 	return tx.Commit()
-}
-
-func insertOrderSQL(ctx context.Context, tx *sql.Tx, o Order) error {
-	var id int64
-	return tx.QueryRowContext(ctx, insertOrder, o.params()...).Scan(&id)
 }
 
 // enqueueRiver inserts an order and a job in a transaction of pgx, and returns
@@ -124,6 +134,34 @@ func commitsRiver(ctx context.Context, env *Env) (figures, error) {
 	}
 	defer r.close()
 	return write(ctx, env, func(ctx context.Context, o Order) error { return enqueueRiver(ctx, r, o) })
+}
+
+// commitsRiverSQL is commitsRiver with River's driver for database/sql, which is
+// what an application on GORM or database/sql has to use: the very transaction
+// of enqueueSQL.
+func commitsRiverSQL(ctx context.Context, env *Env) (f figures, err error) {
+	r, err := openRiver(ctx, env.Database, true, riverDefault(), nil) // makes the tables
+	if err != nil {
+		return nil, err
+	}
+	r.close()
+	pool, err := sql.Open("pgx", env.Database)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	pool.SetMaxOpenConns(poolSize)
+	pool.SetMaxIdleConns(poolSize)
+	client, err := river.NewClient(riverdatabasesql.New(pool), &river.Config{Logger: quiet})
+	if err != nil {
+		return nil, fmt.Errorf("make a River client: %w", err)
+	}
+	return write(ctx, env, func(ctx context.Context, o Order) error {
+		return withOrder(ctx, pool, o, func(tx *sql.Tx) error {
+			_, err := client.InsertTx(ctx, tx, o, nil)
+			return err
+		})
+	})
 }
 
 // write has transactions committed by several writers, as fast as they can,

@@ -32,6 +32,10 @@ type options struct {
 	json     bool
 	profiles string
 	role     string
+	scale    scaleOptions
+	grow     bool
+	plot     string
+	from     string
 }
 
 func parse(args []string, usage io.Writer) (options, error) {
@@ -41,10 +45,14 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.SetOutput(usage)
 	flags.BoolVar(&o.quick, "quick", false, "small sizes, few rounds: all in under 3 minutes, less exact")
 	flags.StringVar(&only, "case", "", "only the cases that have one of these names, or a row whose name begins with it, separated by commas")
-	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each case (default 5, with -quick 3)")
+	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each case (default 3)")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per line instead of the table")
 	flags.StringVar(&o.profiles, "cpuprofile", "", "existing folder for a CPU profile of our side of each case and round")
 	flags.StringVar(&o.role, "role", "", "used by the bench itself, to run a part in a process of its own")
+	flags.BoolVar(&o.grow, "grow", false, "measure how rates change with one setting at a time, and print a JSON object per point; -case names sweeps then")
+	flags.StringVar(&o.plot, "plot", "", "folder to draw PNGs into of what -grow has printed; measures nothing")
+	flags.StringVar(&o.from, "from", "", "the file to draw")
+	o.scale.register(flags)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -55,10 +63,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 		return o, fmt.Errorf("-rounds is %d: want 1 or more", o.rounds)
 	}
 	if o.rounds == 0 {
-		o.rounds = 5
-		if o.quick {
-			o.rounds = 3
-		}
+		o.rounds = 3
 	}
 	if only != "" {
 		o.only = strings.Split(only, ",")
@@ -73,6 +78,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	if o.role != "" {
 		return play(ctx, o.role, os.Stdin, out)
+	}
+	if o.plot != "" {
+		return drawPlots(o.plot, o.from)
+	}
+	if o.grow {
+		return grow(ctx, o, out, progress)
+	}
+	if o.scale.on {
+		return runScale(ctx, o.scale, out, progress)
 	}
 	cases, err := choose(allCases(), o.only, o.quick)
 	if err != nil {

@@ -28,8 +28,8 @@ type sizes struct {
 
 var (
 	fullSizes = sizes{
-		relay: 100_000, drain: 60_000, drainSlow: 8_000, forwarded: 4_000, forward: 4 * time.Second, bulk: 10_000, bulks: 5,
-		enqueue: 5 * time.Second, latency: 10 * time.Second, idle: 5 * time.Second,
+		relay: 100_000, drain: 60_000, drainSlow: 4_000, forwarded: 4_000, forward: 3 * time.Second, bulk: 10_000, bulks: 5,
+		enqueue: 4 * time.Second, latency: 8 * time.Second, idle: 4 * time.Second,
 	}
 	quickSizes = sizes{
 		relay: 20_000, drain: 20_000, drainSlow: 2_000, forwarded: 1_000, forward: time.Second, bulk: 10_000, bulks: 1,
@@ -58,9 +58,9 @@ type system struct {
 	worker     worker.Config
 }
 
-// oursDefault is Ackbox as it comes: batches of 256 with 2 in flight, a window
-// of 256 unconfirmed messages, 16 handlers at once with 48 messages prefetched,
-// outcomes recorded after 2 ms or 256 of them, a poll every 200 ms.
+// oursDefault is Ackbox as it comes: batches of 512 with 2 in flight, a window
+// of 512 unconfirmed messages, 16 handlers at once with 48 messages prefetched,
+// outcomes recorded after 2 ms or 512 of them, a poll every 200 ms.
 func oursDefault() system {
 	return system{
 		broker:     rabbitmq.Config{Logger: quiet},
@@ -69,19 +69,25 @@ func oursDefault() system {
 	}
 }
 
+// oursWide is Ackbox as it comes but for 1,000 handlers at once, and with them
+// 2,016 messages prefetched: what riverWide is for River.
+func oursWide() system {
+	s := oursDefault()
+	s.worker.Concurrency = 1000
+	return s
+}
+
 // oursTuned is Ackbox for throughput of handlers that take no time, as River's
-// own benchmark is: batches and a window of 512, 3 batches in flight, 64
-// handlers, 2,000 messages prefetched (as many as River's 2,000 workers hold),
-// up to 512 outcomes recorded together after at most 5 ms.
+// own benchmark is: batches and a window of 1,000, 3 batches in flight, 64
+// handlers, 4,000 messages prefetched, up to 1,000 outcomes recorded together.
 func oursTuned() system {
 	s := oursDefault()
-	s.broker.Window = 512
-	s.dispatcher.BatchSize = 512
+	s.broker.Window = 1000
+	s.dispatcher.BatchSize = 1000
 	s.dispatcher.InFlight = 3
 	s.worker.Concurrency = 64
-	s.worker.Queues = []worker.Queue{{Name: ackbox.DefaultQueue, Prefetch: 2000}}
-	s.worker.FlushSize = 512
-	s.worker.FlushInterval = 5 * time.Millisecond
+	s.worker.Queues = []worker.Queue{{Name: ackbox.DefaultQueue, Prefetch: 4000}}
+	s.worker.FlushSize = 1000
 	return s
 }
 

@@ -57,6 +57,21 @@ func (e *Env) newMeter(ctx context.Context) (m meter, err error) {
 	return m, err
 }
 
+// metered measures what do does: n messages, how many per second and what each
+// has cost.
+func (e *Env) metered(ctx context.Context, n int, do func() error) (figures, error) {
+	costs, err := e.newMeter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	elapsed, err := e.timed(do)
+	if err != nil {
+		return nil, err
+	}
+	f := figures{"rate": float64(n) / elapsed.Seconds()}
+	return f, costs.add(ctx, f, n)
+}
+
 // add adds to f what each of n jobs has cost since m was made.
 func (m meter) add(ctx context.Context, f figures, n int) error {
 	own, err := readOwn()
