@@ -76,8 +76,10 @@ func (s *Store) partitions(ctx context.Context, c conn) ([]partition, error) {
 }
 
 // partition names the partition of that suffix in a statement.
-func (s *Store) partition(suffix string) string {
-	return strings.TrimSuffix(s.sql.table, `"`) + `_` + suffix + `"`
+func (s *Store) partition(suffix string) string { return partitionOf(s.sql.table, suffix) }
+
+func partitionOf(table, suffix string) string {
+	return strings.TrimSuffix(table, `"`) + `_` + suffix + `"`
 }
 
 // checkPartitioned refuses a table that is not what Config.Partitioned says.

@@ -54,7 +54,11 @@ const entryColumns = jobColumns + `, state, due_at, sent_at, finished_at, last_e
 
 func newStatements(d *dialect, cfg Config) statements {
 	table := qualified(cfg)
-	tokens := strings.NewReplacer(append([]string{"{table}", table, "{unfinished}", unfinished}, d.tokens...)...)
+	purged := table
+	if cfg.Partitioned { // the other partitions are dropped whole
+		purged = partitionOf(table, "default")
+	}
+	tokens := strings.NewReplacer(append([]string{"{table}", table, "{purged}", purged, "{unfinished}", unfinished}, d.tokens...)...)
 	text := func(query string) string { return d.bind(tokens.Replace(query)) }
 
 	s := statements{table: table}
@@ -138,9 +142,9 @@ WHERE id = {id ?} AND attempt = ? AND resend = ? AND {unfinished}`)
 	SELECT queue, sent_at, state, resend FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead'
 	ORDER BY finished_at DESC LIMIT 2000
 ) AS recent WHERE state = 'done' AND resend = 0 GROUP BY queue`)
-	s.purge = text(picked(`SELECT id FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead' AND finished_at < {before ?}
+	s.purge = text(picked(`SELECT id FROM {purged} WHERE finished_at IS NOT NULL AND state <> 'dead' AND finished_at < {before ?}
 	ORDER BY finished_at LIMIT ? {lock delete}`,
-		`DELETE FROM {table}`))
+		`DELETE FROM {purged}`))
 	s.purgeDead = text(picked(`SELECT id FROM {table} WHERE state = 'dead' AND finished_at < {before ?}
 	ORDER BY finished_at LIMIT ? {lock delete}`,
 		`DELETE FROM {table}`))

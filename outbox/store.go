@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"gorm.io/gorm"
@@ -61,10 +60,6 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		turn: make(chan struct{}, 1),
 
 		released: make(chan struct{}, 1),
-	}
-	if cfg.Partitioned {
-		// The other partitions are dropped whole.
-		s.sql.purge = strings.ReplaceAll(s.sql.purge, s.sql.table, s.partition("default"))
 	}
 	if err := bind(db, s); err != nil {
 		return nil, err

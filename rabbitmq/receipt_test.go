@@ -52,12 +52,22 @@ func (b *tags) Nack(tag uint64, multiple, requeue bool) error {
 // Reject implements amqp.Acknowledger.
 func (b *tags) Reject(uint64, bool) error { return errors.New("nobody rejects") }
 
+// ackAll acknowledges receipts together, by the first of them.
+func ackAll(t *testing.T, receipts ...ackbox.Receipt) (rest []ackbox.Receipt) {
+	t.Helper()
+	first, ok := receipts[0].(ackbox.BatchReceipt)
+	if !ok {
+		t.Fatalf("%T is no BatchReceipt", receipts[0])
+	}
+	return first.AckAll(receipts[1:])
+}
+
 // Whatever is settled in which order and together with what: the broker forgets
 // exactly what was acknowledged.
 func TestAckAllAcknowledgesNothingElse(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
-		rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's own choices
+		rnd := rand.New(rand.NewPCG(seed, 1))
 		broker := newTags()
 		next, pending := rabbitmq.NewReceipts(broker, &wire{})
 		open := make(map[uint64]ackbox.Receipt)
@@ -92,7 +102,7 @@ func TestAckAllAcknowledgesNothingElse(t *testing.T) {
 				delete(open, tag)
 			}
 			if len(batch) > 0 {
-				if rest := batch[0].(ackbox.BatchReceipt).AckAll(batch[1:]); len(rest) > 0 {
+				if rest := ackAll(t, batch...); len(rest) > 0 {
 					t.Fatalf("%d receipts of the same channel were left", len(rest))
 				}
 			}
@@ -121,12 +131,12 @@ func TestAckAllIsOneMessage(t *testing.T) {
 		broker.waiting[uint64(i+1)] = true
 		receipts[i] = next(uint64(i + 1))
 	}
-	_ = receipts[0].(ackbox.BatchReceipt).AckAll(receipts[1:90])
+	ackAll(t, receipts[:90]...)
 	if broker.messages != 1 || len(broker.waiting) != 10 {
 		t.Errorf("%d messages, %d deliveries left", broker.messages, len(broker.waiting))
 	}
 	// What lies above an unsettled delivery cannot be acknowledged together.
-	_ = receipts[95].(ackbox.BatchReceipt).AckAll([]ackbox.Receipt{receipts[90], receipts[91], receipts[97]})
+	ackAll(t, receipts[95], receipts[90], receipts[91], receipts[97])
 	if broker.messages != 1+3 || len(broker.waiting) != 6 {
 		t.Errorf("%d messages, %d deliveries left", broker.messages, len(broker.waiting))
 	}
@@ -141,7 +151,7 @@ func TestAckAllOfStrangers(t *testing.T) {
 	foreign, _ := rabbitmq.NewReceipts(other, &wire{})
 	broker.waiting[1], broker.waiting[2], other.waiting[1] = true, true, true
 	first, second, stranger := next(1), next(2), foreign(1)
-	rest := first.(ackbox.BatchReceipt).AckAll([]ackbox.Receipt{stranger, second, first, nil})
+	rest := ackAll(t, first, stranger, second, first, nil)
 	if len(rest) != 2 || rest[0] != stranger || rest[1] != nil {
 		t.Errorf("left over: %v", rest)
 	}
@@ -151,7 +161,7 @@ func TestAckAllOfStrangers(t *testing.T) {
 	if second.Ack() == nil || first.Requeue() == nil {
 		t.Error("a second answer was taken")
 	}
-	_ = first.(ackbox.BatchReceipt).AckAll(nil)
+	ackAll(t, first)
 	if broker.messages != 1 || pending() != 0 {
 		t.Errorf("%d messages, %d pending", broker.messages, pending())
 	}

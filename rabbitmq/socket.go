@@ -69,7 +69,7 @@ func (s *socket) flush() {
 	if s.err != nil {
 		// Whoever wrote it believes that it is on its way: the end of the
 		// connection is how they learn.
-		_ = s.Conn.Close()
+		_ = s.Close()
 	}
 }
 
