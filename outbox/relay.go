@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strconv"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/failpoint"
@@ -26,6 +25,11 @@ const MaxBatch = 10_000
 // holds if publish panics. A transition to Pending leaves its job publishable
 // and counts as another copy. A transition that is not for the job at its
 // place is an error: it is left out, the others are recorded.
+//
+// Jobs come in the order of their due times. While claims are slow, because a
+// transaction that has been open for long keeps finished rows from being vacuumed,
+// a job that is committed more than 10 s after its due time may have to wait up to
+// 30 s until it is looked for.
 //
 // Cancelling ctx stops the claim. Once jobs are claimed they are published and
 // recorded all the same, within Config.WireTimeout and Config.StatementTimeout;
@@ -116,17 +120,6 @@ func matching(jobs []ackbox.Job, transitions []ackbox.Transition) ([]settlement,
 	return batch, nil
 }
 
-func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, limit int) ([]ackbox.Job, error) {
-	ctx, cancel := s.deadline(ctx)
-	defer cancel()
-	// A frozen process must not keep rows locked: the server ends the session.
-	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
-	if _, err := tx.ExecContext(ctx, s.sql.claimSession, strconv.FormatInt(idle.Milliseconds(), 10)); err != nil {
-		return nil, fmt.Errorf("outbox: bound the claim's session: %w", err)
-	}
-	return readJobs(tx.QueryContext(ctx, s.sql.claim, limit))
-}
-
 func (s *Store) onWire(ctx context.Context, jobs []ackbox.Job, publish func(context.Context, []ackbox.Job) []ackbox.Transition) []ackbox.Transition {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WireTimeout)
 	defer cancel()
@@ -196,25 +189,4 @@ func (s *Store) claimUnlocked(ctx context.Context, limit int) ([]ackbox.Job, err
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	return readJobs(s.pool.QueryContext(ctx, s.sql.claim, limit))
-}
-
-func readJobs(rows *sql.Rows, err error) ([]ackbox.Job, error) {
-	if err != nil {
-		return nil, fmt.Errorf("outbox: claim: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // its error is rows.Err's
-	var jobs []ackbox.Job
-	var r row
-	fields := r.jobFields()
-	for rows.Next() {
-		r = row{}
-		if err := rows.Scan(fields...); err != nil {
-			return nil, fmt.Errorf("outbox: claim: %w", err)
-		}
-		jobs = append(jobs, r.asJob())
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("outbox: claim: %w", err)
-	}
-	return jobs, nil
 }

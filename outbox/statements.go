@@ -12,7 +12,9 @@ type statements struct {
 	table string
 
 	inserts             [8]string // of 1, 2, 4, … 128 rows
-	claim, claimSession string
+	claim, claimFrom    string
+	claimSession        string
+	firstDue            string
 	markSent, markDone  string
 	markBatchDone       string
 	apply               string
@@ -78,6 +80,10 @@ func newStatements(d *dialect, cfg Config) statements {
 	s.claim = text(`SELECT ` + jobColumns + ` FROM {table} AS t
 WHERE t.state = 'pending' AND t.due_at <= {start}
 ORDER BY t.due_at, t.id LIMIT ? {lock}`)
+	s.claimFrom = text(`SELECT ` + jobColumns + ` FROM {table} AS t
+WHERE t.state = 'pending' AND t.due_at <= {start} AND t.due_at >= {time ?}
+ORDER BY t.due_at, t.id LIMIT ? {lock}`)
+	s.firstDue = text(`SELECT coalesce((SELECT due_at FROM {table} WHERE id = {id ?}), {start})`)
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
 	finished_at = CASE WHEN queue = '' THEN {now} END

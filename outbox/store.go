@@ -22,6 +22,8 @@ type Store struct {
 	wake chan struct{}
 	turn chan struct{} // SQLite only: one claimed batch at a time, see Relay
 	wire wire          // PostgreSQL only: SQLite locks no rows
+	// front is PostgreSQL's only, too: SQLite keeps no dead rows.
+	front front
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }

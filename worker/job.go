@@ -204,16 +204,31 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 }
 
 // stillOurs asks the ledger whether h is the current copy, for as long as it
-// takes, and whether it answered at once. A message without a row always is.
+// takes, and whether it was there for reading and writing at once. A message
+// without a row always is.
 func (r *run) stillOurs(work context.Context, h *inHand) (current, atOnce bool) {
 	if !h.Ledger {
 		return true, true
 	}
-	if current, err := r.askOnce(work, h.Job); err == nil {
-		return current, true
+	current, err := r.askOnce(work, h.Job)
+	if atOnce = err == nil; !atOnce {
+		current, _ = r.ask(work, h.Job) // its only error is the end of work
 	}
-	current, _ = r.ask(work, h.Job) // its only error is the end of work
-	return current, false
+	// One that can only be read, as during a failover, is away as well.
+	for pause := minPause; current && r.vouchFor(work, h) != nil; pause = min(2*pause, maxPause) {
+		atOnce = false
+		if !sleep(work, jitter(pause)) {
+			break
+		}
+	}
+	return current, atOnce
+}
+
+// vouchFor writes to the ledger that h is here.
+func (r *run) vouchFor(ctx context.Context, h *inHand) error {
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	return r.ledger.Vouch(ctx, []string{h.ID})
 }
 
 // describe is how an error stands in a row: with its stack, if it is a panic.

@@ -49,7 +49,7 @@ func TestCutInTheMiddleOfAMessage(t *testing.T) {
 	s.place(1, shop.Plan{})
 	s.reaches(1, allEffects)
 	total, unknown := 1, int64(0)
-	for n, octets := range []int{1, 250, 2_003, 9_001, 14_507} {
+	for n, octets := range []int{1, 250, 2_003, 7_001, 11_507} {
 		// The dispatcher is idle but for heartbeats of 8 octets: the cut comes
 		// in the batch.
 		connections := s.toRabbitMQ.Accepted()

@@ -71,7 +71,7 @@ func TestStoreConfig(t *testing.T) {
 	survives(t, seed, func(c outbox.Config) error {
 		_, err := outbox.NewStore(open(t, nowhere), c)
 		return err
-	}, nil, "HeadersFrom")
+	}, nil, "HeadersFrom", "Partitioned")
 	for _, db := range []*gorm.DB{nil, {}, {Config: &gorm.Config{}}} {
 		_, err := outbox.NewStore(db, outbox.Config{})
 		wantError(t, err, "db is nil")

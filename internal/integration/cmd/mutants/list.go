@@ -117,6 +117,11 @@ var mutants = []mutant{
 		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
+		4, "let a ledger that can only be read use up FailAction", "worker/job.go",
+		"current && r.vouchFor(work, h) != nil; pause", "current && r.vouchFor(work, h) != nil && false; pause",
+		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
+	},
+	{
 		8, "let a panic end the process", "handler/middleware.go",
 		"recover()", "error(nil)",
 		[]suite{{inWorker, "TestPanic"}},
@@ -137,7 +142,7 @@ var mutants = []mutant{
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
-		9, "let a frozen dispatcher hold its rows for ever", "outbox/relay.go",
+		9, "let a frozen dispatcher hold its rows for ever", "outbox/claim.go",
 		"idle := s.cfg.WireTimeout + s.cfg.StatementTimeout", "idle := 1000 * s.cfg.WireTimeout",
 		[]suite{{inOutbox, "TestFrozenDispatcher"}},
 	},
