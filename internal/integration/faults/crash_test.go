@@ -155,8 +155,8 @@ func TestWorkerKilled(t *testing.T) {
 			})
 			again := s.count(`SELECT count(*) - count(DISTINCT job) FROM shop_effects WHERE kind = 'shop.mail'`)
 			switch point {
-			case "taken": // nothing was finished by the one that was killed
-				s.atMost("mails sent twice", again, 8)
+			case "taken": // those before the last had their effect, and maybe no record yet
+				s.atMost("mails sent twice", again, hit-1)
 			case "handled": // what was in its hands had its effect and no record
 				s.atMost("mails sent twice", again, 32)
 			case "recorded":

@@ -67,6 +67,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Relay/OldCopy", answerForOldCopy},
 		{"Relay/DoneOnWire", doneOnWire},
 		{"Relay/DoneOnLostWire", doneOnLostWire},
+		{"Relay/DoneOnRefusedWire", doneOnRefusedWire},
 		{"Relay/DoneOnBrokenWire", doneOnBrokenWire},
 		{"Relay/AtOnce", relaysAtOnce},
 		{"Finish/MatrixSingly", finishSingly},

@@ -75,6 +75,27 @@ func doneOnLostWire(e *env) {
 	e.wantState(ackbox.Done, id)
 }
 
+// Nor has one whose COMMIT fails, when all its statements went well.
+func doneOnRefusedWire(e *env) {
+	if !e.postgres() {
+		return // there is no COMMIT
+	}
+	s := e.store()
+	id := e.enqueue()
+	e.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'refused'; END$$`)
+	e.exec(`CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON ` + e.table() + `
+		DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	_, err := s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		s.Announce(done(id, 1))
+		return []ackbox.Transition{acked(jobs[0])}
+	})
+	e.wantError(err, "commit the batch", "refused")
+	e.exec(`DROP TRIGGER refuse ON ` + e.table())
+	e.wantState(ackbox.Pending, id)
+	e.wantVerdicts(e.finish(done(id, 1)), ackbox.Recorded)
+	e.wantState(ackbox.Done, id)
+}
+
 // A batch that ends without a word leaves nothing behind.
 func doneOnBrokenWire(e *env) {
 	s := e.store()
