@@ -99,34 +99,25 @@ func TestFailActionDuringAnOutage(t *testing.T) {
 		},
 	}
 	away := func(ackbox.Job) (bool, error) { return false, down }
-	run(t, worker.Config{FailActionAttempts: 1}, h, func(b *bench) {
-		b.ledger.current = away
-		b.deliver(job("j"))
-		b.pass(time.Hour)
-		if calls != 1 {
-			t.Errorf("FailAction was called %d times in vain", calls)
-		}
-		b.expect()
-		up = true
-		b.ledger.recover()
-		b.pass(time.Minute)
-		b.expect(`j/1 dead charge=false after=0s "failed"`, "ack j")
-	})
-	// So does a database that can be read but not written.
-	calls, up = 0, false
-	run(t, worker.Config{FailActionAttempts: 1}, h, func(b *bench) {
-		b.ledger.vouch = func() error { return down }
-		b.deliver(job("j"))
-		b.pass(time.Hour)
-		if calls != 1 {
-			t.Errorf("FailAction was called %d times in vain", calls)
-		}
-		b.expect()
-		up = true
-		b.ledger.recover()
-		b.pass(time.Minute)
-		b.expect(`j/1 dead charge=false after=0s "failed"`, "ack j")
-	})
+	for name, cut := range map[string]func(*ledger){
+		"away":      func(l *ledger) { l.current = away },
+		"read-only": func(l *ledger) { l.vouch = func() error { return down } },
+	} {
+		calls, up = 0, false
+		run(t, worker.Config{FailActionAttempts: 1}, h, func(b *bench) {
+			cut(b.ledger)
+			b.deliver(job("j"))
+			b.pass(time.Hour)
+			if calls != 1 {
+				t.Errorf("%s: FailAction was called %d times in vain", name, calls)
+			}
+			b.expect()
+			up = true
+			b.ledger.recover()
+			b.pass(time.Minute)
+			b.expect(`j/1 dead charge=false after=0s "failed"`, "ack j")
+		})
+	}
 	// Another worker has finished the job, or its copy is on the way.
 	up = false
 	run(t, worker.Config{}, h, func(b *bench) {

@@ -259,6 +259,7 @@ func TestDropUnderLoad(t *testing.T) {
 	want := make(map[string]ackbox.State)
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
+	lived := make(chan struct{}, 1) // receives when a job has come to its end
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
@@ -268,6 +269,10 @@ func TestDropUnderLoad(t *testing.T) {
 				mu.Lock()
 				want[id] = state
 				mu.Unlock()
+				select {
+				case lived <- struct{}{}:
+				default:
+				}
 			}
 		})
 	}
@@ -278,8 +283,11 @@ func TestDropUnderLoad(t *testing.T) {
 			t.Error(err)
 		}
 		all = append(all, dropped...)
-		if len(dropped) == 0 {
-			time.Sleep(5 * time.Millisecond)
+		if len(dropped) == 0 { // it is the jobs' turn
+			select {
+			case <-lived:
+			case <-ctx.Done():
+			}
 		}
 	}
 	stop()
