@@ -50,6 +50,9 @@ type Outcome struct {
 	// this message's destination (a quorum queue without a leader). It is worth
 	// waiting before the message is published again, so that others can go on.
 	Stalled bool
+	// Unpublished, beside [Unknown], says that the message was not put on the
+	// wire at all, so that no copy of it can be about: its row needs no note.
+	Unpublished bool
 }
 
 // Transition asks the ledger to move one job's row to another state. It is

@@ -133,6 +133,9 @@ func openUnconfirmed(url, queue string) (*unconfirmed, error) {
 	return &unconfirmed{bare: b}, nil
 }
 
+// Unavailable implements dispatcher.Broker.
+func (*unconfirmed) Unavailable() []string { return nil }
+
 // Ready implements dispatcher.Broker.
 func (u *unconfirmed) Ready(context.Context) error { return nil }
 

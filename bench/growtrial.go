@@ -188,9 +188,9 @@ type timedStore struct {
 }
 
 // Relay implements dispatcher.Outbox.
-func (s timedStore) Relay(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s timedStore) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
 	began := time.Now()
-	n, err := s.Store.Relay(ctx, limit, publish)
+	n, err := s.Store.Relay(ctx, claim, publish)
 	if err == nil {
 		s.batches.note(n, time.Since(began))
 	}

@@ -79,7 +79,7 @@ func (e *explainer) explain(ctx context.Context) (string, error) {
 	for range explainedClaims {
 		claimed := false
 		// Without transitions all jobs stay pending, which Relay complains about.
-		_, err := e.store.Relay(ctx, dispatcher.DefaultBatchSize, func(context.Context, []ackbox.Job) []ackbox.Transition {
+		_, err := e.store.Relay(ctx, ackbox.Claim{Limit: dispatcher.DefaultBatchSize}, func(context.Context, []ackbox.Job) []ackbox.Transition {
 			claimed = true
 			return nil
 		})

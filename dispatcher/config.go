@@ -16,9 +16,9 @@ import (
 // Outbox is the part of the jobs table that a dispatcher needs; *outbox.Store
 // is one.
 type Outbox interface {
-	// Relay claims up to limit due jobs, has them published and records the
-	// transitions that publish returns, one per job in the same order.
-	Relay(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error)
+	// Relay claims due jobs, has them published and records the transitions that
+	// publish returns, one per job in the same order.
+	Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error)
 	// Wake receives after a job was enqueued in this process.
 	Wake() <-chan struct{}
 }
@@ -28,6 +28,10 @@ type Outbox interface {
 type Broker interface {
 	// Ready blocks until a publish can be expected to be confirmed.
 	Ready(ctx context.Context) error
+	// Unavailable lists the queues that take nothing at present, for which
+	// nothing is to be claimed. A queue whose turn to be tried has come is left
+	// out of it once.
+	Unavailable() []string
 	// Publish publishes jobs and returns an outcome for each, in order.
 	Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome
 }

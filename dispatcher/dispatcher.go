@@ -126,7 +126,7 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, pass func()) error {
 		return fmt.Errorf("wait for the broker: %w", err)
 	}
 	unanswered := 0
-	n, err := d.outbox.Relay(ctx, d.cfg.BatchSize, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := d.outbox.Relay(ctx, ackbox.Claim{Limit: d.cfg.BatchSize, Except: d.broker.Unavailable()}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		p.found(len(jobs) >= d.cfg.BatchSize)
 		pass()
 		var transitions []ackbox.Transition

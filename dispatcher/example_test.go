@@ -18,8 +18,8 @@ type twoJobs struct {
 
 func (t *twoJobs) Wake() <-chan struct{} { return nil }
 
-func (t *twoJobs) Relay(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
-	n := min(limit, len(t.jobs))
+func (t *twoJobs) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+	n := min(claim.Limit, len(t.jobs))
 	if n == 0 {
 		return 0, nil
 	}

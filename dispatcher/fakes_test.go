@@ -52,8 +52,8 @@ func (o *outbox) signal() {
 
 func (o *outbox) Wake() <-chan struct{} { return o.wake }
 
-func (o *outbox) Relay(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
-	jobs, err := o.take(ctx, limit)
+func (o *outbox) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+	jobs, err := o.take(ctx, claim.Limit)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
@@ -141,6 +141,8 @@ func (b *broker) Ready(ctx context.Context) error {
 	}
 	return b.ready(ctx)
 }
+
+func (b *broker) Unavailable() []string { return nil }
 
 func (b *broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
 	if b.publish == nil {

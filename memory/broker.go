@@ -190,3 +190,6 @@ func (b *Broker) workQueue(name string) (*queue, error) {
 	}
 	return q, err
 }
+
+// Unavailable lists no queue: every queue of this broker takes messages.
+func (b *Broker) Unavailable() []string { return nil }

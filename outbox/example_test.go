@@ -203,7 +203,7 @@ func ExampleStore_MigrationSQL() {
 // relay plays the dispatcher and a broker that takes everything.
 func relay(ctx context.Context, store *outbox.Store) []ackbox.Job {
 	var sent []ackbox.Job
-	_, err := store.Relay(ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := store.Relay(ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		sent = jobs
 		out := make([]ackbox.Transition, len(jobs))
 		for i, job := range jobs {

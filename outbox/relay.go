@@ -36,7 +36,8 @@ const MaxBatch = 10_000
 // publish gets a context with that deadline and must return when it ends.
 // Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
 // since nothing can be locked there while a batch is on the wire.
-func (s *Store) Relay(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+	limit := claim.Limit
 	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}

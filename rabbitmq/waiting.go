@@ -37,3 +37,7 @@ func (b *Broker) Waiting(ctx context.Context, queue string) (int, error) {
 	}
 	return ready, nil
 }
+
+// Unavailable lists the queues of the topology for which nothing can be
+// published at present.
+func (b *Broker) Unavailable() []string { return nil }

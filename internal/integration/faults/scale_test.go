@@ -90,7 +90,7 @@ func TestBatchReadsNoMoreThanItTakes(t *testing.T) {
 			app, err := shop.Open(s.cfg)
 			s.must("open an instance", err)
 			var ids []string
-			n, err := app.Store.Relay(s.ctx, batch, func(_ context.Context, claimed []ackbox.Job) []ackbox.Transition {
+			n, err := app.Store.Relay(s.ctx, ackbox.Claim{Limit: batch}, func(_ context.Context, claimed []ackbox.Job) []ackbox.Transition {
 				transitions := make([]ackbox.Transition, len(claimed))
 				for i, job := range claimed {
 					ids = append(ids, job.ID)

@@ -59,7 +59,7 @@ func TestClaimBesideALongTransaction(t *testing.T) {
 // claim claims once, and sends what it finds.
 func claim(t *testing.T, s *outbox.Store) int {
 	t.Helper()
-	n, err := s.Relay(t.Context(), 100, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		out := make([]ackbox.Transition, len(jobs))
 		for i, job := range jobs {
 			out[i] = ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}

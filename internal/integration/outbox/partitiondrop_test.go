@@ -87,7 +87,7 @@ func TestDropPartitions(t *testing.T) {
 		t.Errorf("there are %v", got)
 	}
 	// It is a job like others, and rows in the default partition are purged.
-	if n, err := s.Relay(t.Context(), 10, allSentIn); n != 1 || err != nil {
+	if n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, allSentIn); n != 1 || err != nil {
 		t.Errorf("relayed %d, %v; want the pending one", n, err)
 	}
 	if n, err := s.Requeue(t.Context(), keep["dead for long"]); n != 1 || err != nil {

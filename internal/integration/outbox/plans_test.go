@@ -87,7 +87,7 @@ func TestClaimBoundsItsSession(t *testing.T) {
 	}
 	pool.SetMaxOpenConns(1)
 	r.during(func() {
-		if _, err := s.Relay(t.Context(), 1, nil); err != nil {
+		if _, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -143,7 +143,7 @@ func TestQueryPlans(t *testing.T) {
 		sorted  bool     // a batch of ids may be sorted, nothing else
 	}{
 		"relay": {func() {
-			must(s.Relay(t.Context(), 256, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+			must(s.Relay(t.Context(), ackbox.Claim{Limit: 256}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 				out := allSent(jobs)
 				for i := range out[:50] {
 					out[i].To, out[i].Error = ackbox.Nacked, "no"
@@ -184,7 +184,7 @@ func TestClaimPassesOverTheFuture(t *testing.T) {
 		SELECT gen_random_uuid(), 'k', 'default', '', 'default', true, '{}', 9, now() + n * interval '1 minute' FROM generate_series(1, 50000) AS n`,
 		"VACUUM ANALYZE ackbox_jobs")
 	queries := r.during(func() {
-		if n, err := s.Relay(t.Context(), 256, nil); n != 0 || err != nil {
+		if n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 256}, nil); n != 0 || err != nil {
 			t.Errorf("claimed %d, %v", n, err)
 		}
 	})

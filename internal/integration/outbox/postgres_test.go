@@ -117,7 +117,7 @@ func TestConcurrentRelays(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for {
-				n, err := s.Relay(t.Context(), 50, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+				n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 50}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 					mu.Lock()
 					defer mu.Unlock()
 					for _, job := range jobs {
@@ -151,8 +151,8 @@ func TestConcurrentRelays(t *testing.T) {
 func TestOnTheWire(t *testing.T) {
 	db, s := store(t, outbox.Config{StatementTimeout: 500 * time.Millisecond})
 	enqueue(t, db, 1)
-	n, err := s.Relay(t.Context(), 10, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		if n, err := s.Relay(ctx, 10, nil); n != 0 || err != nil {
+	n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		if n, err := s.Relay(ctx, ackbox.Claim{Limit: 10}, nil); n != 0 || err != nil {
 			t.Errorf("a second relay claimed %d, %v", n, err)
 		}
 		verdicts, err := s.Finish(ctx, []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Done}})
@@ -188,7 +188,7 @@ func TestCompleteWaitsForTheWire(t *testing.T) {
 	enqueue(t, db, 1)
 	completed := make(chan error, 1)
 	var id string
-	_, err := s.Relay(t.Context(), 1, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		id = jobs[0].ID
 		go func() { // its end is awaited below
 			run := ackbox.WithRun(t.Context(), ackbox.Run{Job: jobs[0]})
@@ -214,7 +214,7 @@ func TestCompleteWaitsForTheWire(t *testing.T) {
 func TestCompleteGivesUpOnTheWire(t *testing.T) {
 	db, s := store(t, outbox.Config{StatementTimeout: 200 * time.Millisecond})
 	enqueue(t, db, 1)
-	n, err := s.Relay(t.Context(), 1, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		run := ackbox.WithRun(ctx, ackbox.Run{Job: jobs[0]})
 		err := db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(run, tx) })
 		if !errors.Is(err, ackbox.ErrBusy) || errors.Is(err, ackbox.ErrSuperseded) || !strings.Contains(err.Error(), jobs[0].ID) {
@@ -236,7 +236,7 @@ func TestCancelWaitsForTheWire(t *testing.T) {
 		err error
 	}
 	cancelled := make(chan result, 1)
-	_, err := s.Relay(t.Context(), 1, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		go func() { // its end is awaited below
 			n, err := s.Cancel(t.Context(), jobs[0].ID)
 			cancelled <- result{n, err}
@@ -258,7 +258,7 @@ func TestSweepsSkipLockedRows(t *testing.T) {
 	db, s := store(t, outbox.Config{})
 	enqueue(t, db, 2)
 	var ids []string
-	_, err := s.Relay(t.Context(), 2, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 2}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		ids = []string{jobs[0].ID, jobs[1].ID}
 		return allSent(jobs)
 	})
@@ -314,7 +314,7 @@ func untilTrue(ctx context.Context, t *testing.T, db *gorm.DB, question string) 
 func TestSessionDiesOnTheWire(t *testing.T) {
 	db, s := store(t, outbox.Config{})
 	enqueue(t, db, 3)
-	_, err := s.Relay(t.Context(), 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		killed := db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 			WHERE datname = current_database() AND state = 'idle in transaction'`)
 		if killed.Error != nil || killed.RowsAffected != 1 {
@@ -333,7 +333,7 @@ func TestSessionDiesOnTheWire(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		n, err := s.Relay(t.Context(), 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition { return allSent(jobs) })
+		n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition { return allSent(jobs) })
 		if n == 3 && err == nil {
 			return
 		}
@@ -363,13 +363,13 @@ func frozenDispatcher(t *testing.T, db *gorm.DB, want string) {
 		t.Fatal(err)
 	}
 	enqueue(t, db, 1)
-	_, err = s.Relay(t.Context(), 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err = s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		// Another dispatcher gets the row as soon as the server lets go of it.
 		deadline := time.After(10 * time.Second)
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			n, err := s.Relay(t.Context(), 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition { return allSent(jobs) })
+			n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition { return allSent(jobs) })
 			if n == 1 && err == nil {
 				break
 			}

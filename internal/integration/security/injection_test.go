@@ -197,7 +197,7 @@ func (g *target) ask(s, id string) {
 // relay publishes the one job that is due.
 func (g *target) relay(s string, answer func(ackbox.Job) ackbox.Transition) {
 	g.Helper()
-	n, err := g.store.Relay(g.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := g.store.Relay(g.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		for _, job := range jobs {
 			g.wantSame("Relay", s, job)
 		}

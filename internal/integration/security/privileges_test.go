@@ -92,7 +92,7 @@ func TestDatabasePrivileges(t *testing.T) {
 			t.Errorf("Finish %s: %v, %v", to, verdicts, err)
 		}
 	}
-	n, err := app.Relay(ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := app.Relay(ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Sent}}
 	})
 	if n != 1 || err != nil {

@@ -127,7 +127,7 @@ func TestDatabasePassword(t *testing.T) {
 			say("Counts", err)
 			_, err = store.Requeue(ctx, outbox.NewID())
 			say("Requeue", err)
-			_, err = store.Relay(ctx, 1, nil)
+			_, err = store.Relay(ctx, ackbox.Claim{Limit: 1}, nil)
 			say("Relay", err)
 			_, err = store.Finish(ctx, []ackbox.Transition{{ID: outbox.NewID(), To: ackbox.Dead}})
 			say("Finish", err)

@@ -225,7 +225,7 @@ func many(e *env) {
 		}
 	}
 	payloads := make(map[string]bool)
-	n, err := e.store().Relay(e.ctx, 1000, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := e.store().Relay(e.ctx, ackbox.Claim{Limit: 1000}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		out := make([]ackbox.Transition, len(jobs))
 		for i, job := range jobs {
 			payloads[string(job.Payload)] = true
@@ -294,7 +294,7 @@ func concurrently(e *env) {
 		defer poll.Stop()
 		for done := 0; done < writers*each && e.ctx.Err() == nil; {
 			var batch []ackbox.Transition
-			_, err := s.Relay(e.ctx, 7, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+			_, err := s.Relay(e.ctx, ackbox.Claim{Limit: 7}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 				out := make([]ackbox.Transition, len(jobs))
 				for i, job := range jobs {
 					out[i] = acked(job)

@@ -140,7 +140,7 @@ func misplaced(e *env) {
 	s := e.store()
 	ids := []string{e.enqueue(), e.enqueue(), e.enqueue()}
 	other := e.enqueue(outbox.Delay(time.Hour))
-	n, err := s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		return []ackbox.Transition{acked(jobs[0]), {ID: other, Attempt: 1, To: ackbox.Sent}, {ID: jobs[2].ID, Attempt: 7, To: ackbox.Sent}}
 	})
 	if n != 3 {
@@ -150,9 +150,9 @@ func misplaced(e *env) {
 	e.wantState(ackbox.Sent, ids[0])
 	e.wantState(ackbox.Pending, ids[1], ids[2], other)
 
-	_, err = s.Relay(e.ctx, 10, func(context.Context, []ackbox.Job) []ackbox.Transition { return nil })
+	_, err = s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(context.Context, []ackbox.Job) []ackbox.Transition { return nil })
 	e.wantError(err, "0 transitions for 2 jobs")
-	_, err = s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err = s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: "lost"}, acked(jobs[1]), acked(jobs[1])}
 	})
 	e.wantError(err, "3 transitions for 2 jobs")
@@ -165,7 +165,7 @@ func relayCancelled(e *env) {
 	id := e.enqueue()
 	stopped, stop := context.WithCancel(e.ctx)
 	stop()
-	_, err := s.Relay(stopped, 1, func(context.Context, []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(stopped, ackbox.Claim{Limit: 1}, func(context.Context, []ackbox.Job) []ackbox.Transition {
 		e.Error("published although told to stop")
 		return nil
 	})
@@ -175,7 +175,7 @@ func relayCancelled(e *env) {
 	// Once claimed, the batch is finished.
 	stopped, stop = context.WithCancel(e.ctx)
 	defer stop()
-	n, err := s.Relay(stopped, 1, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := s.Relay(stopped, ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		stop()
 		if ctx.Err() != nil {
 			e.Error("publish was cut off")
@@ -199,7 +199,7 @@ func relayPanics(e *env) {
 				e.Error("the panic was swallowed")
 			}
 		}()
-		_, _ = e.store().Relay(e.ctx, 1, func(context.Context, []ackbox.Job) []ackbox.Transition { panic("boom") })
+		_, _ = e.store().Relay(e.ctx, ackbox.Claim{Limit: 1}, func(context.Context, []ackbox.Job) []ackbox.Transition { panic("boom") })
 	}()
 	if got := e.relay(1, acked); !slices.Equal(got, []string{id}) {
 		e.Errorf("after the panic %v was claimed", got)
@@ -277,7 +277,7 @@ func relaysAtOnce(e *env) {
 	for range 4 {
 		wg.Go(func() {
 			for e.ctx.Err() == nil {
-				n, err := s.Relay(e.ctx, 9, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+				n, err := s.Relay(e.ctx, ackbox.Claim{Limit: 9}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 					mu.Lock()
 					defer mu.Unlock()
 					out := make([]ackbox.Transition, len(jobs))
@@ -310,7 +310,7 @@ func relaysAtOnce(e *env) {
 func limits(e *env) {
 	s := e.store()
 	for _, limit := range []int{-1, 0, outbox.MaxBatch + 1} {
-		_, relay := s.Relay(e.ctx, limit, nil)
+		_, relay := s.Relay(e.ctx, ackbox.Claim{Limit: limit}, nil)
 		_, rearm := s.Rearm(e.ctx, limit)
 		_, resend := s.Resend(e.ctx, "default", time.Now(), 0, limit)
 		_, purge := s.Purge(e.ctx, 0, 0, limit)

@@ -303,7 +303,7 @@ func (e *env) wantRows(jobs, orders int64) {
 func (e *env) relay(limit int, answer func(ackbox.Job) ackbox.Transition) []string {
 	e.Helper()
 	var ids []string
-	n, err := e.store().Relay(e.ctx, limit, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := e.store().Relay(e.ctx, ackbox.Claim{Limit: limit}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		out := make([]ackbox.Transition, len(jobs))
 		for i, job := range jobs {
 			ids = append(ids, job.ID)

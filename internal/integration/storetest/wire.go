@@ -56,7 +56,7 @@ func doneOnLostWire(e *env) {
 	}
 	s := e.store()
 	id := e.enqueue()
-	_, err := s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		e.wantVerdicts(e.finish(done(id, 1)), ackbox.Busy)
 		s.Announce(done(id, 1))
 		e.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -85,7 +85,7 @@ func doneOnRefusedWire(e *env) {
 	e.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'refused'; END$$`)
 	e.exec(`CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON ` + e.table() + `
 		DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
-	_, err := s.Relay(e.ctx, 10, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		s.Announce(done(id, 1))
 		return []ackbox.Transition{acked(jobs[0])}
 	})
@@ -102,7 +102,7 @@ func doneOnBrokenWire(e *env) {
 	id := e.enqueue()
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = s.Relay(e.ctx, 10, func(context.Context, []ackbox.Job) []ackbox.Transition {
+		_, _ = s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(context.Context, []ackbox.Job) []ackbox.Transition {
 			s.Announce(done(id, 1))
 			panic("publish")
 		})
