@@ -35,10 +35,10 @@ func newTimed(store *outbox.Store, n int) *timed {
 }
 
 // Relay implements dispatcher.Outbox.
-func (t *timed) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (t *timed) Relay(ctx context.Context, asked ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
 	began := time.Now()
 	var claim time.Duration
-	n, err := t.Store.Relay(ctx, claim, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := t.Store.Relay(ctx, asked, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		claim = time.Since(began)
 		return publish(ctx, jobs)
 	})
