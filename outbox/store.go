@@ -24,6 +24,8 @@ type Store struct {
 	wire wire          // PostgreSQL only: SQLite locks no rows
 	// front is PostgreSQL's only, too: SQLite keeps no dead rows.
 	front front
+	walks walks
+	seen  names // of queues, by sweeps
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
