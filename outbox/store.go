@@ -14,7 +14,7 @@ import (
 // Store is one jobs table. It is safe for concurrent use and holds no
 // connection of its own: it uses the pool of the *gorm.DB it was made on.
 type Store struct {
-	pool *sql.DB
+	pool *pool
 	gorm *gorm.DB
 	cfg  Config
 	d    *dialect
@@ -50,12 +50,12 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	cfg.Queues = slices.Clone(cfg.Queues)
-	pool, err := db.DB()
+	own, err := db.DB()
 	if err != nil {
 		return nil, fmt.Errorf("outbox: find the connection pool of db: %w", err)
 	}
 	s := &Store{
-		pool: pool,
+		pool: &pool{DB: own},
 		gorm: db,
 		cfg:  cfg,
 		d:    d,

@@ -57,6 +57,19 @@ func TestReadOnly(t *testing.T) {
 		func() { set("SET default_transaction_read_only = on") }, func() { set("RESET default_transaction_read_only") })
 }
 
+// The database can be written again, but the pools are full of sessions that were
+// made while it could not. Nobody ends them.
+func TestReadOnlySessionsStay(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, marked)
+	s.outage("SQLSTATE 25006", 2*time.Second,
+		func() {
+			s.alter("SET default_transaction_read_only = on")
+			s.atLeast("sessions terminated", s.terminate(), 1)
+		},
+		func() { s.alter("RESET default_transaction_read_only") })
+}
+
 // The role of the instances has all its connections used up by others.
 func TestOutOfConnections(t *testing.T) {
 	t.Parallel()
