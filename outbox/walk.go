@@ -152,7 +152,8 @@ func (s *Store) inWindows(ctx context.Context, key string, whole window, limit i
 // walkable reports whether a statement failed because it met its deadline, ours or
 // the server's, and might be more lucky with less to read.
 func (s *Store) walkable(ctx context.Context, err error) bool {
-	late := errors.Is(err, context.DeadlineExceeded) || sqlState(err) == "57014"
+	var e interface{ Timeout() bool } // the network's, too: the driver sets our deadline there
+	late := errors.As(err, &e) && e.Timeout() || sqlState(err) == "57014"
 	return late && ctx.Err() == nil && s.d.schemas
 }
 
