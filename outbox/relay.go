@@ -37,12 +37,14 @@ const MaxBatch = 10_000
 // Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
 // since nothing can be locked there while a batch is on the wire.
 func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
-	limit := claim.Limit
-	if err := checkLimit(limit); err != nil {
+	if err := checkLimit(claim.Limit); err != nil {
 		return 0, err
 	}
 	if !s.d.schemas {
-		return s.relayUnlocked(ctx, limit, publish)
+		return s.relayUnlocked(ctx, claim, publish)
+	}
+	if err := s.seek(ctx); err != nil {
+		return 0, err
 	}
 	conn, err := s.connection(ctx)
 	if err != nil {
@@ -60,7 +62,7 @@ func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(cont
 	}
 	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
 
-	jobs, err := s.claimIn(ctx, tx, limit)
+	jobs, err := s.claimIn(ctx, tx, claim)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
@@ -167,14 +169,14 @@ func (s *Store) settleIn(ctx context.Context, c conn, batch []settlement) error 
 
 // relayUnlocked is Relay for a database that has no row locks: one batch of
 // this process at a time, and no transaction open while it is on the wire.
-func (s *Store) relayUnlocked(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) relayUnlocked(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return 0, fmt.Errorf("outbox: claim: wait for the batch before: %w", ctx.Err())
 	}
-	jobs, err := s.claimUnlocked(ctx, limit)
+	jobs, err := s.claimUnlocked(ctx, claim)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
@@ -186,8 +188,9 @@ func (s *Store) relayUnlocked(ctx context.Context, limit int, publish func(conte
 	return len(jobs), misplaced
 }
 
-func (s *Store) claimUnlocked(ctx context.Context, limit int) ([]ackbox.Job, error) {
+func (s *Store) claimUnlocked(ctx context.Context, claim ackbox.Claim) ([]ackbox.Job, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	return readJobs(s.pool.QueryContext(ctx, s.sql.claim, limit))
+	b, err := readBatch(s.pool.QueryContext(ctx, s.sql.claim, s.d.idList(append([]string{}, claim.Except...)), claim.Limit, s.cfg.MaxBatchBytes))
+	return b.jobs, err
 }
