@@ -26,14 +26,18 @@ func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim ackbox.Claim) ([]
 	c := claiming{s: s, tx: tx, now: now, trip: time.Since(began), names: s.queues.turn(claim.Except)}
 	c.rows, c.bytes = s.size.next(claim.Limit, s.cfg.MaxBatchBytes)
 	began = time.Now()
-	jobs, cut, err := c.claim(ctx)
-	switch took := time.Since(began); {
+	b, err := c.claim(ctx)
+	if err == nil {
+		err = s.fill(ctx, tx, &b, c.bytes)
+	}
+	switch {
 	case timedOut(err):
 		s.size.late(c.rows, c.bytes)
-	case err == nil:
-		s.size.good(c.rows, c.bytes, len(jobs), cut, quick(took, s.cfg.StatementTimeout))
+	case err == nil && len(b.jobs) > 0:
+		s.queues.cameTo(b.jobs[min(len(b.jobs), b.topped)-1].Queue)
+		s.size.good(c.rows, len(b.jobs), b.cut, time.Since(began) < s.cfg.StatementTimeout/quickShare)
 	}
-	return jobs, err
+	return b.jobs, err
 }
 
 // openClaim sets what holds for a claim's transaction, and returns the database's
@@ -41,10 +45,10 @@ func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim ackbox.Claim) ([]
 func (s *Store) openClaim(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
 	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
 	unread := max(s.cfg.StatementTimeout, time.Second) // a shorter one ends healthy connections
-	var set [4]string
+	var set [5]string
 	err = tx.QueryRowContext(ctx, s.sql.claimSession,
 		strconv.FormatInt(idle.Milliseconds(), 10), strconv.FormatInt(unread.Milliseconds(), 10)).
-		Scan(&now, &set[0], &set[1], &set[2], &set[3])
+		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4])
 	if err != nil {
 		return now, fmt.Errorf("outbox: bound the claim's session: %w", err)
 	}
@@ -58,48 +62,44 @@ type claiming struct {
 	now         time.Time
 	trip        time.Duration // to the server and back
 	names       []string
-	rows, bytes int
+	rows, bytes int // of the batch, at most
 }
 
-// claim looks behind the front, if the time has come, and else ahead. It reports
-// whether the batch was cut off by its bytes.
-func (c *claiming) claim(ctx context.Context) ([]ackbox.Job, bool, error) {
+// claim looks behind the front, if the time has come, and else ahead.
+func (c *claiming) claim(ctx context.Context) (batch, error) {
 	f := &c.s.front
 	if spans := c.s.queueSpans(c.names, f.behind); len(spans) > 0 {
-		b, l, err := c.look(ctx, spans)
+		b, l := c.look(ctx, spans)
 		f.lookedBehind(l)
-		if err != nil || len(b.jobs) > 0 {
-			return b.jobs, b.bytes >= c.bytes, err
+		if l.err != nil || len(b.jobs) > 0 {
+			return b, l.err
 		}
 	}
-	b, l, err := c.look(ctx, c.s.queueSpans(c.names, func(name string) (span, bool) { return f.ahead(name), true }))
+	b, l := c.look(ctx, c.s.queueSpans(c.names, func(name string) (span, bool) { return f.ahead(name), true }))
 	f.looked(l)
-	if err != nil || len(b.jobs) == 0 {
-		return nil, false, err
+	if l.err != nil {
+		return b, l.err
 	}
-	c.s.queues.cameTo(b.jobs[len(b.jobs)-1].Queue)
-	rows, bytes := c.rows-len(b.jobs), c.bytes-b.bytes
-	if rest := b.rest(); rows > 0 && bytes > 0 && len(rest) > 0 {
-		more, err := c.take(ctx, rest, rows, bytes)
-		if err != nil {
-			return nil, false, err
-		}
-		b.jobs, b.bytes = append(b.jobs, more.jobs...), b.bytes+more.bytes
+	rest, rows := b.rest(c.rows), c.rows-len(b.jobs)
+	if rows == 0 || len(rest) == 0 {
+		return b, nil
 	}
-	return b.jobs, b.bytes >= c.bytes, nil
+	more, err := c.take(ctx, rest, rows)
+	b.jobs, b.large = append(b.jobs, more.jobs...), b.large || more.large
+	return b, err
 }
 
 // look takes a batch of spans, and says what the front is to know of that.
-func (c *claiming) look(ctx context.Context, spans []queueSpan) (batch, look, error) {
+func (c *claiming) look(ctx context.Context, spans []queueSpan) (batch, look) {
 	began := time.Now()
-	b, err := c.take(ctx, spans, c.rows, c.bytes)
+	b, err := c.take(ctx, spans, c.rows)
 	l := look{keys: c.names, now: c.now, first: make(map[string]time.Time, len(b.lots)), took: time.Since(began), err: err}
 	for _, lot := range b.lots {
 		l.first[b.jobs[lot.start].Queue] = lot.first
 	}
-	l.full = len(b.jobs) >= c.rows || b.bytes >= c.bytes || len(b.lots) >= min(c.rows, maxQueues)
+	l.full = len(b.jobs) >= c.rows || len(b.lots) >= min(c.rows, maxQueues)
 	l.slow = l.took >= slowLook+slowTrips*c.trip+time.Duration(len(spans))*slowQueue
-	return b, l, err
+	return b, l
 }
 
 const (
@@ -109,64 +109,12 @@ const (
 	slowQueue = 50 * time.Microsecond
 )
 
-// batch are the jobs of one statement, and how many of each queue.
-type batch struct {
-	jobs  []ackbox.Job
-	lots  []lot
-	bytes int
-}
-
-// lot are jobs of one queue in a batch.
-type lot struct {
-	start, n, share int
-	first, last     time.Time // due times
-}
-
-// rest are the parts behind those queues that gave all they were asked for.
-func (b *batch) rest() []queueSpan {
-	var rest []queueSpan
-	for _, l := range b.lots {
-		if len(b.lots) > 1 && l.n == l.share {
-			rest = append(rest, behindJob(&b.jobs[l.start+l.n-1], l.last))
-		}
-	}
-	return rest
-}
-
-// take claims up to rows jobs of spans, and no more once they have so many bytes.
-func (c *claiming) take(ctx context.Context, spans []queueSpan, rows, bytes int) (batch, error) {
+// take claims up to rows jobs of spans.
+func (c *claiming) take(ctx context.Context, spans []queueSpan, rows int) (batch, error) {
 	list, err := json.Marshal(spans)
 	if err != nil {
 		return batch{}, fmt.Errorf("outbox: claim: %w", err)
 	}
-	return readBatch(c.tx.QueryContext(ctx, c.s.sql.claim, string(list), min(rows, maxQueues), rows, rows, bytes))
-}
-
-func readBatch(rows *sql.Rows, err error) (batch, error) {
-	if err != nil {
-		return batch{}, fmt.Errorf("outbox: claim: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // its error is rows.Err's
-	var b batch
-	var r row
-	var share, total int
-	fields := append(r.jobFields(), &r.due, &share, &total)
-	for rows.Next() {
-		r = row{}
-		if err := rows.Scan(fields...); err != nil {
-			return batch{}, fmt.Errorf("outbox: claim: %w", err)
-		}
-		if n := len(b.jobs); n == 0 || b.jobs[n-1].Queue != r.job.Queue {
-			b.lots = append(b.lots, lot{start: n, share: share, first: r.due.Time})
-		}
-		l := &b.lots[len(b.lots)-1]
-		l.n++
-		l.last = r.due.Time
-		b.bytes = total
-		b.jobs = append(b.jobs, r.asJob())
-	}
-	if err := rows.Err(); err != nil {
-		return batch{}, fmt.Errorf("outbox: claim: %w", err)
-	}
-	return b, nil
+	inline := c.bytes / c.rows
+	return readBatch(c.tx.QueryContext(ctx, c.s.sql.claim, string(list), min(rows, maxQueues), rows, rows, inline, inline))
 }

@@ -1,9 +1,11 @@
 package outbox
 
-// claimed are the columns of a claim: a job's, and what the next claim wants to
-// know of it.
-const claimedColumns = `id, kind, queue, exchange, routing_key, mandatory, payload, headers,
-	attempt, max_attempts, resend, publish_attempt, created_at, due_at, share, total`
+import "strings"
+
+// inlineColumns are a job's as a claim reads them: without payload and headers if
+// these are larger than their share of a batch.
+var inlineColumns = strings.Replace(jobColumns, "payload, headers",
+	"CASE WHEN {size} <= ? THEN payload END AS payload, CASE WHEN {size} <= ? THEN headers END AS headers", 1) + ", due_at"
 
 // claimOf claims up to a limit of due jobs: a fair share of each of the queues
 // it is given that have any, in the order given.
@@ -13,22 +15,14 @@ const claimedColumns = `id, kind, queue, exchange, routing_key, mandatory, paylo
 // say t.id there: a bare id is the text that is selected, and the sort by it
 // would read all that is due. The first LATERAL is no EXISTS because that could
 // become a join with all that is due.
-//
-// The payloads go only as far as a number of bytes: of a row behind that only
-// the size is read. The job that reaches it is the last, so one always goes.
 func claimOf(d *dialect) string {
 	if !d.numbered {
 		return `WITH turns AS (
-	SELECT id, row_number() OVER (PARTITION BY queue ORDER BY due_at, id) AS nth
+	SELECT id AS turn, row_number() OVER (PARTITION BY queue ORDER BY due_at, id) AS nth
 	FROM {table} WHERE state = 'pending' AND due_at <= {start} AND queue NOT IN (SELECT value FROM json_each(?))
 	ORDER BY nth, due_at, id LIMIT ?
-), counted AS (
-	SELECT t.id AS picked, nth, length(payload) + coalesce(length(headers), 0) AS size,
-		sum(length(payload) + coalesce(length(headers), 0)) OVER (ORDER BY nth, due_at, t.id) AS total
-	FROM turns JOIN {table} AS t ON t.id = turns.id
 )
-SELECT ` + jobColumns + `, due_at, 0, total FROM counted JOIN {table} ON id = picked
-WHERE total - size < ? ORDER BY nth, due_at, id`
+SELECT ` + inlineColumns + ` FROM turns JOIN {table} ON id = turn ORDER BY nth, due_at, id`
 	}
 	const inSpan = `t.state = 'pending' AND t.queue = q.queue AND (t.due_at, t.id) > (q.at, q.id)
 			AND t.due_at <= {start} AND t.due_at < q.until
@@ -41,15 +35,24 @@ WHERE total - size < ? ORDER BY nth, due_at, id`
 	LIMIT ?::bigint
 ), shares AS (
 	SELECT *, ?::bigint / count(*) OVER () + (row_number() OVER () <= ?::bigint % count(*) OVER ())::int AS share FROM due
-), taken AS MATERIALIZED (
-	SELECT job.*, q.share FROM shares AS q CROSS JOIN LATERAL (
-		SELECT ` + jobColumns + `, due_at, octet_length(payload) + coalesce(pg_column_size(headers), 0) AS size
-		FROM {table} AS t WHERE ` + inSpan + `q.share {lock}
-	) AS job
 )
-SELECT ` + claimedColumns + ` FROM (
-	SELECT *, sum(size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM taken
-) AS counted WHERE total - size < ?::bigint`
+SELECT job.* FROM shares AS q CROSS JOIN LATERAL (
+	SELECT ` + inlineColumns + ` FROM {table} AS t WHERE ` + inSpan + `q.share {lock}
+) AS job`
+}
+
+// largeOf reads the payloads and headers of jobs in their order, until they have
+// so many bytes: the job that reaches that is the last. Of those behind it only
+// the sizes are read.
+func largeOf(d *dialect) string {
+	ids := `(SELECT value AS job, key AS nth FROM json_each(?)) AS r`
+	if d.numbered {
+		ids = `(SELECT id::uuid AS job, nth FROM jsonb_array_elements_text(?::jsonb) WITH ORDINALITY AS r(id, nth)) AS r`
+	}
+	return `SELECT payload, headers FROM (
+	SELECT payload, headers, nth, {size} AS size, sum({size}) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING) AS total
+	FROM ` + ids + ` JOIN {table} ON id = job
+) AS counted WHERE total - size < ? ORDER BY nth`
 }
 
 // seekOf finds the queues that have pending jobs, beside those that it is given.
@@ -78,7 +81,9 @@ SELECT queue FROM hop WHERE found`
 //
 // Statistics lag behind a backlog that grows quickly, and a planner that believes
 // in a few due rows would collect and sort them: all of the backlog for each
-// batch. Of an index it can only read as much as it needs.
+// batch. Of an index it can only read as much as it needs. It also expects so much
+// of a claim that it would compile it first.
 const claimSession = `SELECT now(), set_config('idle_in_transaction_session_timeout', $1, true),
 	set_config('tcp_user_timeout', $2, true),
-	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)`
+	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
+	set_config('jit', 'off', true)`

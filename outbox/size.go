@@ -1,9 +1,6 @@
 package outbox
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // size is how large the next claims are, in rows and in bytes. One that met its
 // deadline is halved, down to a single job, and grows again with claims that were
@@ -33,9 +30,12 @@ func (z *size) late(rows, bytes int) {
 	z.rows, z.bytes = max(1, rows/2), max(1, bytes/2)
 }
 
-// good notes that a claim of that size brought so many jobs in a time, in which
-// it has reached one limit or the other.
-func (z *size) good(rows, bytes, jobs int, cut bool, quick bool) {
+// quickShare of a deadline is what a claim may take that is doubled.
+const quickShare = 4
+
+// good notes that a claim of so many rows brought so many jobs, whether its bytes
+// have cut it off, and whether it was quick.
+func (z *size) good(rows, jobs int, cut, quick bool) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if quick && (cut || jobs == rows) {
@@ -46,8 +46,3 @@ func (z *size) good(rows, bytes, jobs int, cut bool, quick bool) {
 		z.rows = 2 * jobs
 	}
 }
-
-// quickShare of a deadline is what a claim may take that is doubled.
-const quickShare = 4
-
-func quick(took, deadline time.Duration) bool { return took < deadline/quickShare }

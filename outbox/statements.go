@@ -12,8 +12,8 @@ type statements struct {
 	table string
 
 	inserts             [8]string // of 1, 2, 4, … 128 rows
-	claim, claimSession string
-	seek                string
+	claim, large, seek  string
+	claimSession        string
 	markSent, markDone  string
 	markBatchDone       string
 	apply               string
@@ -73,7 +73,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	}
 
 	// Relay.
-	s.claim, s.seek, s.claimSession = text(claimOf(d)), text(seekOf), claimSession
+	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
 	finished_at = CASE WHEN queue = '' THEN {now} END
