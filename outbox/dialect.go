@@ -54,6 +54,7 @@ var postgresDialect = &dialect{
 		"{before ?}", "now() - ?::bigint * interval '1 millisecond'",
 		"{time ?}", "?::timestamptz",
 		"{id ?}", "?::uuid",
+		"{size}", "octet_length(payload) + coalesce(pg_column_size(headers), 0)",
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
@@ -107,6 +108,7 @@ var sqliteDialect = &dialect{
 		"{before ?}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (-? / 1000.0) || ' seconds')",
 		"{time ?}", "?",
 		"{id ?}", "?",
+		"{size}", "length(payload) + coalesce(length(headers), 0)",
 		"{json ?}", "?",
 		"{id}", "id",
 		"{t.id}", "id", // RETURNING knows no alias

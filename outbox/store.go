@@ -22,8 +22,10 @@ type Store struct {
 	wake chan struct{}
 	turn chan struct{} // SQLite only: one claimed batch at a time, see Relay
 	wire wire          // PostgreSQL only: SQLite locks no rows
-	// front is PostgreSQL's only, too: SQLite keeps no dead rows.
-	front front
+	// queues and front are PostgreSQL's only, too: SQLite keeps no dead rows.
+	queues *queues
+	front  front
+	size   size
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
@@ -61,6 +63,7 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
 
+		queues:   newQueues(cfg.Queues),
 		released: make(chan struct{}, 1),
 	}
 	if err := bind(db, s); err != nil {
