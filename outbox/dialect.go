@@ -67,6 +67,8 @@ var postgresDialect = &dialect{
 		"{t.id}", "t.id::text",
 		"{uuid ledger}", "ledger::text",
 		"{in ids}", "= ANY(?::uuid[])",
+		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",
+		"{names}", "jsonb_array_elements_text(?::jsonb) AS q(queue)",
 		// The rows are locked by this transaction since the claim.
 		"{in batch}", "id = ANY(?::uuid[])",
 		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
@@ -127,6 +129,8 @@ var sqliteDialect = &dialect{
 		"{uuid ledger}", "ledger",
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
+		"{in picked}", "id IN (SELECT id FROM picked)",
+		"{names}", "(SELECT value AS queue FROM json_each(?)) AS q",
 		// Nothing was locked since the claim: a worker may have moved the row on.
 		"{in batch}", "(id, attempt, resend) IN (SELECT value ->> 'id', value ->> 'attempt', value ->> 'resend' FROM json_each(?))",
 		// One process, one writer: there is nobody to skip.

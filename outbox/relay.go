@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/failpoint"
@@ -46,7 +47,9 @@ const MaxBatch = 10_000
 // publish gets a context with that deadline and must return when it ends.
 // Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
 // since nothing can be locked there while a batch is on the wire.
-func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (n int, err error) {
+	began := time.Now()
+	defer func() { s.pool.clean(ctx, began, err) }() // when the connection is back in the pool
 	if err := checkLimit(claim.Limit); err != nil {
 		return 0, err
 	}
