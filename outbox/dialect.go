@@ -20,6 +20,9 @@ type dialect struct {
 	// on the wire for seconds. {start}, in conditions, is now(): an index can
 	// serve it, where clock_timestamp() is volatile and would scan.
 	tokens []string
+	// identityType and newIdentity are the column of a ledger's identity and how
+	// the database makes one.
+	identityType, newIdentity string
 	// numbered makes ? into $1, $2, …
 	numbered bool
 	// idList encodes ids for the {in ids} token.
@@ -43,8 +46,12 @@ func dialectOf(name string) (*dialect, error) {
 }
 
 var postgresDialect = &dialect{
-	name:     "postgres",
-	schemas:  true,
+	name:    "postgres",
+	schemas: true,
+
+	identityType: "uuid",
+	newIdentity:  "gen_random_uuid()",
+
 	numbered: true,
 	tokens: []string{
 		"{now}", "clock_timestamp()",
@@ -54,9 +61,11 @@ var postgresDialect = &dialect{
 		"{before ?}", "now() - ?::bigint * interval '1 millisecond'",
 		"{time ?}", "?::timestamptz",
 		"{id ?}", "?::uuid",
+		"{size}", "octet_length(payload) + coalesce(pg_column_size(headers), 0)",
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
+		"{uuid ledger}", "ledger::text",
 		"{in ids}", "= ANY(?::uuid[])",
 		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",
 		"{names}", "jsonb_array_elements_text(?::jsonb) AS q(queue)",
@@ -101,6 +110,11 @@ const sqliteNow = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 var sqliteDialect = &dialect{
 	name: "sqlite",
+
+	identityType: "text",
+	newIdentity: `lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
+		|| '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))`,
+
 	tokens: []string{
 		"{now}", sqliteNow,
 		"{start}", sqliteNow,
@@ -109,8 +123,10 @@ var sqliteDialect = &dialect{
 		"{before ?}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (-? / 1000.0) || ' seconds')",
 		"{time ?}", "?",
 		"{id ?}", "?",
+		"{size}", "length(payload) + coalesce(length(headers), 0)",
 		"{json ?}", "?",
 		"{id}", "id",
+		"{uuid ledger}", "ledger",
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
 		"{in picked}", "id IN (SELECT id FROM picked)",

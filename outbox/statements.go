@@ -12,9 +12,8 @@ type statements struct {
 	table string
 
 	inserts            [8]string // of 1, 2, 4, … 128 rows
-	claim, claimFrom   string
+	claim, large, seek string
 	claimSession       string
-	firstDue           string
 	markSent, markDone string
 	markBatchDone      string
 	apply              string
@@ -28,6 +27,7 @@ type statements struct {
 	sentQueues         string
 	finishedQueues     string
 	get, list, counts  string
+	identity           string
 	requeue, cancel    string
 }
 
@@ -70,6 +70,8 @@ func newStatements(d *dialect, cfg Config) statements {
 
 	s := statements{table: table}
 
+	s.identity = text(`SELECT {uuid ledger} FROM ` + versionTable(table) + ` WHERE version = 1`)
+
 	// Enqueue. Only a few numbers of rows have a statement, so that many calls
 	// do not fill the drivers' caches of prepared statements.
 	for i := range s.inserts {
@@ -78,17 +80,8 @@ func newStatements(d *dialect, cfg Config) statements {
 	payload, headers, max_attempts, due_at, created_at) VALUES ` + row + strings.Repeat(", "+row, 1<<i-1))
 	}
 
-	// Relay. The ORDER BY is the partial index's columns in their order, so
-	// the claim reads its batch from the index's front whatever is behind it.
-	// It must say t.id: a bare id is the text that is selected, and the sort by
-	// it would read all that is due.
-	s.claim = text(`SELECT ` + jobColumns + ` FROM {table} AS t
-WHERE t.state = 'pending' AND t.due_at <= {start}
-ORDER BY t.due_at, t.id LIMIT ? {lock}`)
-	s.claimFrom = text(`SELECT ` + jobColumns + ` FROM {table} AS t
-WHERE t.state = 'pending' AND t.due_at <= {start} AND t.due_at >= {time ?}
-ORDER BY t.due_at, t.id LIMIT ? {lock}`)
-	s.firstDue = text(`SELECT coalesce((SELECT due_at FROM {table} WHERE id = {id ?}), {start})`)
+	// Relay.
+	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
 	finished_at = CASE WHEN queue = '' THEN {now} END
@@ -125,7 +118,7 @@ UPDATE {table} AS t SET
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
 	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
-	s.stateOf = text(`SELECT {id}, attempt, state FROM {table} WHERE id {in ids} AND {unfinished}`)
+	s.stateOf = text(`SELECT {id}, attempt, state, {unfinished} FROM {table} WHERE id {in ids}`)
 
 	// Complete, in the handler's transaction: this one waits for its row.
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}
@@ -134,8 +127,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 
 	// Current and Vouch.
-	s.current = text(`SELECT count(*) FROM {table}
-WHERE id = {id ?} AND attempt = ? AND resend = ? AND {unfinished}`)
+	s.current = text(`SELECT attempt, resend, {unfinished} FROM {table} WHERE id = {id ?}`)
 	s.vouch = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Sent)+` AND {unfinished} ORDER BY id {lock}`,
 		`UPDATE {table} SET seen_at = {now}`))
 
@@ -150,12 +142,6 @@ WHERE id = {id ?} AND attempt = ? AND resend = ? AND {unfinished}`)
 	due_at = {now}, finished_at = NULL`))
 	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked') ORDER BY id {lock wait}`,
 		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
-
-	// Statistics lag behind a backlog that grows quickly, and a planner that
-	// believes in a few due rows would collect and sort them: all of the backlog
-	// for each batch. Of an index it can only read as much as it needs.
-	s.claimSession = `SELECT set_config('idle_in_transaction_session_timeout', $1, true),
-	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)`
 	return s
 }
 

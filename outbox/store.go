@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 )
@@ -20,12 +21,15 @@ type Store struct {
 	d    *dialect
 	sql  statements
 	wake chan struct{}
-	turn chan struct{} // SQLite only: one claimed batch at a time, see Relay
-	wire wire          // PostgreSQL only: SQLite locks no rows
-	// front is PostgreSQL's only, too: SQLite keeps no dead rows.
-	front front
-	walks walks
-	seen  names // of queues, by sweeps
+	// known is the ledger's identity, a string, once it has been read.
+	known atomic.Value
+	turn  chan struct{} // SQLite only: one claimed batch at a time, see Relay
+	wire  wire          // PostgreSQL only: SQLite locks no rows
+	// front and walks are PostgreSQL's only, too: SQLite keeps no dead rows.
+	queues *queues
+	front  front
+	size   size
+	walks  walks
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
@@ -63,6 +67,7 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
 
+		queues:   newQueues(cfg.Queues),
 		released: make(chan struct{}, 1),
 	}
 	if err := bind(db, s); err != nil {

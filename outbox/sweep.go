@@ -14,7 +14,7 @@ import (
 // NackedQueues returns the queues that have nacked jobs, in order of their names;
 // that of publish-only messages is empty. Some may have none (any more).
 func (s *Store) NackedQueues(ctx context.Context) ([]string, error) {
-	return s.queues(ctx, "list the queues of nacked jobs", s.sql.nackedQueues)
+	return s.listQueues(ctx, "list the queues of nacked jobs", s.sql.nackedQueues)
 }
 
 // Rearm makes up to limit nacked jobs of queue that are due publishable again and
@@ -32,7 +32,7 @@ func (s *Store) Rearm(ctx context.Context, queue string, limit int) (int, error)
 // like [Store.NackedQueues]. With Config.Partitioned they are those of the default
 // partition.
 func (s *Store) FinishedQueues(ctx context.Context) ([]string, error) {
-	return s.queues(ctx, "list the queues of finished jobs", s.sql.finishedQueues)
+	return s.listQueues(ctx, "list the queues of finished jobs", s.sql.finishedQueues)
 }
 
 // Purge deletes up to limit rows of queue that were finished (done, cancelled, or
@@ -86,7 +86,7 @@ func (s *Store) sweepWith(ctx context.Context, what, queue, query string, args [
 // were sent more than once tell nothing: it may be an early copy that was
 // finished. Some of the queues may have no sent jobs (any more).
 func (s *Store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {
-	queues, err := s.queues(ctx, "list the queues of sent jobs", s.sql.sentQueues)
+	queues, err := s.listQueues(ctx, "list the queues of sent jobs", s.sql.sentQueues)
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +132,9 @@ func (s *Store) frontiers(ctx context.Context, queues []string) ([]ackbox.QueueA
 	return ages, err
 }
 
-// queues lists the queues of an index. While not all of it can be read at once the
+// listQueues lists the queues of an index. While not all of it can be read at once the
 // list has also those that it was seen to have before, and the Store's own.
-func (s *Store) queues(ctx context.Context, what, query string) ([]string, error) {
+func (s *Store) listQueues(ctx context.Context, what, query string) ([]string, error) {
 	var found []string
 	walked := false
 	_, err := s.inWindows(ctx, what, window{-allAges, allAges}, 1, func(ctx context.Context, w window, _ int) (int, error) {
@@ -146,9 +146,9 @@ func (s *Store) queues(ctx context.Context, what, query string) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	s.seen.add(found)
+	s.queues.learn(found)
 	if walked {
-		found = append(append(append(found, ""), s.cfg.Queues...), s.seen.all()...)
+		found = append(found, s.queues.known()...)
 		slices.Sort(found)
 	}
 	return slices.Compact(found), nil

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -155,32 +153,4 @@ func (s *Store) walkable(ctx context.Context, err error) bool {
 	var e interface{ Timeout() bool } // the network's, too: the driver sets our deadline there
 	late := errors.As(err, &e) && e.Timeout() || sqlState(err) == "57014"
 	return late && ctx.Err() == nil && s.d.schemas
-}
-
-// maxNames bounds the names that a Store remembers.
-const maxNames = 10_000
-
-// names is a set of queues. Safe for concurrent use.
-type names struct {
-	mu  sync.Mutex
-	set map[string]bool
-}
-
-func (n *names) add(queues []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.set == nil {
-		n.set = make(map[string]bool)
-	}
-	for _, queue := range queues {
-		if len(n.set) < maxNames {
-			n.set[queue] = true
-		}
-	}
-}
-
-func (n *names) all() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Collect(maps.Keys(n.set))
 }
