@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -244,6 +243,6 @@ func (f *front) open(to time.Time) {
 
 // timedOut reports whether a statement met its deadline, ours or the server's.
 func timedOut(err error) bool {
-	var state interface{ SQLState() string }
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &state) && state.SQLState() == "57014"
+	var e interface{ Timeout() bool } // the network's, too: the driver sets our deadline there
+	return errors.As(err, &e) && e.Timeout() || sqlState(err) == "57014"
 }
