@@ -53,7 +53,11 @@ func known(state ackbox.State) string { return "state || '' = '" + string(state)
 const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
 	attempt, max_attempts, resend, publish_attempt, created_at`
 
-const entryColumns = jobColumns + `, state, due_at, sent_at, finished_at, last_error, errors`
+// A row's columns as operators read them: how a session shows times and bytes, which
+// is for its role or database to say, must not matter where the answer is text.
+const entryColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex payload}, headers,
+	attempt, max_attempts, resend, publish_attempt, {micros created_at},
+	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, errors`
 
 func newStatements(d *dialect, cfg Config) statements {
 	table := qualified(cfg)
@@ -146,7 +150,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 	s.ages = text(agesOf(d))
 	// A job that was sent more than once says nothing about how far its queue
 	// has come: an early copy may have been finished.
-	s.frontiers = text(`SELECT queue, max(sent_at) FROM (
+	s.frontiers = text(`SELECT queue, {micros max(sent_at)} FROM (
 	SELECT queue, sent_at, state, resend FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead'
 	ORDER BY finished_at DESC LIMIT 2000
 ) AS recent WHERE state = 'done' AND resend = 0 GROUP BY queue`)
@@ -171,7 +175,8 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 	// believes in a few due rows would collect and sort them: all of the backlog
 	// for each batch. Of an index it can only read as much as it needs.
 	s.claimSession = `SELECT set_config('idle_in_transaction_session_timeout', $1, true),
-	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)`
+	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
+	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true)`
 	return s
 }
 
@@ -191,7 +196,7 @@ WHERE state = 'sent' AND finished_at IS NULL GROUP BY queue`
 		WHERE state = 'sent' AND finished_at IS NULL AND queue > hop.queue ORDER BY queue, seen_at LIMIT 1
 	) AS next
 )
-SELECT queue, seen_at, {now} FROM hop`
+SELECT queue, {micros seen_at}, {micros now} FROM hop`
 }
 
 func qualified(cfg Config) string {
