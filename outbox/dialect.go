@@ -20,6 +20,9 @@ type dialect struct {
 	// on the wire for seconds. {start}, in conditions, is now(): an index can
 	// serve it, where clock_timestamp() is volatile and would scan.
 	tokens []string
+	// identityType and newIdentity are the column of a ledger's identity and how
+	// the database makes one.
+	identityType, newIdentity string
 	// numbered makes ? into $1, $2, …
 	numbered bool
 	// idList encodes ids for the {in ids} token.
@@ -43,8 +46,12 @@ func dialectOf(name string) (*dialect, error) {
 }
 
 var postgresDialect = &dialect{
-	name:     "postgres",
-	schemas:  true,
+	name:    "postgres",
+	schemas: true,
+
+	identityType: "uuid",
+	newIdentity:  "gen_random_uuid()",
+
 	numbered: true,
 	tokens: []string{
 		"{now}", "clock_timestamp()",
@@ -58,7 +65,10 @@ var postgresDialect = &dialect{
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
+		"{uuid ledger}", "ledger::text",
 		"{in ids}", "= ANY(?::uuid[])",
+		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",
+		"{names}", "jsonb_array_elements_text(?::jsonb) AS q(queue)",
 		// The rows are locked by this transaction since the claim.
 		"{in batch}", "id = ANY(?::uuid[])",
 		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
@@ -100,6 +110,11 @@ const sqliteNow = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 var sqliteDialect = &dialect{
 	name: "sqlite",
+
+	identityType: "text",
+	newIdentity: `lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
+		|| '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))`,
+
 	tokens: []string{
 		"{now}", sqliteNow,
 		"{start}", sqliteNow,
@@ -111,8 +126,11 @@ var sqliteDialect = &dialect{
 		"{size}", "length(payload) + coalesce(length(headers), 0)",
 		"{json ?}", "?",
 		"{id}", "id",
+		"{uuid ledger}", "ledger",
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
+		"{in picked}", "id IN (SELECT id FROM picked)",
+		"{names}", "(SELECT value AS queue FROM json_each(?)) AS q",
 		// Nothing was locked since the claim: a worker may have moved the row on.
 		"{in batch}", "(id, attempt, resend) IN (SELECT value ->> 'id', value ->> 'attempt', value ->> 'resend' FROM json_each(?))",
 		// One process, one writer: there is nobody to skip.

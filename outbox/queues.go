@@ -20,12 +20,14 @@ const (
 	seekShare = 20
 	// seekBack is how far back it looks when the whole index took too long.
 	seekBack = time.Minute
-	// maxNames is how many queues one claim looks at.
+	// maxNames is how many queues one claim looks at, maxKnown how many a Store
+	// remembers.
 	maxNames = 2000
+	maxKnown = 10_000
 )
 
-// queues are those that claims look at: the Store's own, events (the queue ""),
-// and what others have put into the table. Claims take turns in beginning with
+// queues are those that claims and sweeps look at: the Store's own, events (the
+// queue ""), and what others have put into the table. Claims take turns in beginning with
 // each. Safe for concurrent use.
 type queues struct {
 	mu    sync.Mutex
@@ -44,9 +46,18 @@ func newQueues(own []string) *queues {
 func (q *queues) learn(names []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.names = append(q.names, names...)
-	slices.Sort(q.names)
-	q.names = slices.Compact(q.names)
+	for _, name := range names {
+		if i, known := slices.BinarySearch(q.names, name); !known && len(q.names) < maxKnown {
+			q.names = slices.Insert(q.names, i, name)
+		}
+	}
+}
+
+// known lists all of them.
+func (q *queues) known() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.names)
 }
 
 // turn returns the names in the order of this claim: those behind the one that

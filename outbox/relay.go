@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/failpoint"
@@ -46,12 +47,18 @@ const MaxBatch = 10_000
 // publish gets a context with that deadline and must return when it ends.
 // Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
 // since nothing can be locked there while a batch is on the wire.
-func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (n int, err error) {
+	began := time.Now()
+	defer func() { s.pool.clean(ctx, began, err) }() // when the connection is back in the pool
 	if err := checkLimit(claim.Limit); err != nil {
 		return 0, err
 	}
+	ledger, err := s.Identity(ctx)
+	if err != nil {
+		return 0, err
+	}
 	if !s.d.schemas {
-		return s.relayUnlocked(ctx, claim, publish)
+		return s.relayUnlocked(ctx, claim, ledger, publish)
 	}
 	if err := s.seek(ctx); err != nil {
 		return 0, err
@@ -76,6 +83,7 @@ func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(cont
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
+	sign(ledger, jobs)
 	failpoint.Hit(failpoint.Claimed)
 	s.wire.claimed(jobs)
 	defer s.wire.forget(jobs)
@@ -184,7 +192,7 @@ func (s *Store) settleIn(ctx context.Context, c conn, batch []settlement) error 
 
 // relayUnlocked is Relay for a database that has no row locks: one batch of
 // this process at a time, and no transaction open while it is on the wire.
-func (s *Store) relayUnlocked(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) relayUnlocked(ctx context.Context, claim ackbox.Claim, ledger string, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -196,7 +204,7 @@ func (s *Store) relayUnlocked(ctx context.Context, claim ackbox.Claim, publish f
 		return 0, err
 	}
 	work := context.WithoutCancel(ctx)
-	batch, misplaced := matching(jobs, s.onWire(work, jobs, publish))
+	batch, misplaced := matching(jobs, s.onWire(work, sign(ledger, jobs), publish))
 	if err := s.settleIn(work, s.pool, batch); err != nil {
 		return len(jobs), err
 	}

@@ -28,7 +28,6 @@ func (r *row) jobFields() []any {
 
 func (r *row) asJob() ackbox.Job {
 	r.job.CreatedAt = r.created.Time
-	r.job.Ledger = r.job.Queue != ""
 	r.job.Headers = r.jobHeaders()
 	return r.job
 }

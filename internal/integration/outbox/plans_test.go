@@ -169,9 +169,14 @@ func TestQueryPlans(t *testing.T) {
 		"done":       {func() { must(s.Finish(t.Context(), batch(ackbox.Done, ""))) }, []string{pkey, pkey}, true},
 		"dead":       {func() { must(s.Finish(t.Context(), batch(ackbox.Dead, "e"))) }, []string{pkey, pkey}, true},
 		"vouch":      {func() { must(nil, s.Vouch(t.Context(), ids)) }, []string{pkey}, true},
-		"rearm":      {func() { must(s.Rearm(t.Context(), 100)) }, []string{"ackbox_jobs_nacked"}, false},
+		"rearm":      {func() { must(s.Rearm(t.Context(), "q1", 100)) }, []string{"ackbox_jobs_nacked"}, false},
 		"resend":     {func() { must(s.Resend(t.Context(), "q1", time.Now(), time.Minute, 100)) }, []string{"ackbox_jobs_sent"}, false},
-		"purge":      {func() { must(s.Purge(t.Context(), 24*time.Hour, 24*time.Hour, 100)) }, []string{"ackbox_jobs_finished", "ackbox_jobs_dead"}, false},
+		"purge":      {func() { must(s.Purge(t.Context(), "q1", 24*time.Hour, 100)) }, []string{"ackbox_jobs_finished"}, false},
+		"purge dead": {func() { must(s.PurgeDead(t.Context(), 24*time.Hour, 100)) }, []string{"ackbox_jobs_dead"}, false},
+		"queues": {func() {
+			must(s.NackedQueues(t.Context()))
+			must(s.FinishedQueues(t.Context()))
+		}, []string{"ackbox_jobs_nacked", "ackbox_jobs_finished"}, false},
 		"ages":       {func() { must(s.Ages(t.Context())) }, []string{"ackbox_jobs_sent", "ackbox_jobs_finished"}, false},
 		"operations": {func() { must(s.Cancel(t.Context(), ids[0])); must(s.Requeue(t.Context(), ids[0])) }, []string{pkey, pkey}, true},
 	} {
