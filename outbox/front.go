@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -242,8 +241,9 @@ func (f *front) open(to time.Time) {
 	}
 }
 
-// timedOut reports whether a statement met its deadline, ours or the server's.
+// timedOut reports whether a statement met its deadline: ours, the network's, which
+// the driver sets to ours, or the server's.
 func timedOut(err error) bool {
-	var state interface{ SQLState() string }
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &state) && state.SQLState() == "57014"
+	var e interface{ Timeout() bool }
+	return errors.As(err, &e) && e.Timeout() || sqlState(err) == "57014"
 }
