@@ -101,9 +101,8 @@ func relayLeft(e *env) {
 func relayBytes(e *env) {
 	large := note{strings.Repeat("x", 1000)}
 	s := backlogs(e, outbox.Config{MaxBatchBytes: 2500}, map[string]int{"a": 5}, large)
-	headers := map[string]string{"h": "v"}
-	e.must(s.EnqueueAll(e.ctx, e.db, outbox.Item{Args: note{strings.Repeat("y", 3000)}, Options: []outbox.Option{
-		outbox.OwnTransaction(), outbox.Queue("a"), outbox.At(time.Now().Add(-time.Hour)), outbox.Header("h", headers["h"])}}))
+	first := []outbox.Option{outbox.OwnTransaction(), outbox.Queue("a"), outbox.At(time.Now().Add(-time.Hour)), outbox.Header("h", "v")}
+	e.must(s.EnqueueAll(e.ctx, e.db, outbox.Item{Args: note{strings.Repeat("y", 3000)}, Options: first}))
 	var sizes []int
 	for range 4 {
 		n, err := s.Relay(e.ctx, ackbox.Claim{Limit: 50}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
