@@ -38,21 +38,21 @@ type Stalls struct{ stalls stalls }
 func NewStalls(log *slog.Logger) *Stalls { return &Stalls{stalls{log: log}} }
 
 // Admits is stalls.admits.
-func (s *Stalls) Admits(queue string) bool { return s.stalls.admits(destination{key: queue}) }
+func (s *Stalls) Admits(queue string) bool { return s.stalls.admits(destination{queue: queue}) }
 
 // Patience is stalls.patience.
 func (s *Stalls) Patience(queue string) time.Duration {
-	return s.stalls.patience(destination{key: queue})
+	return s.stalls.patience(destination{queue: queue})
 }
 
 // Add is stalls.add.
 func (s *Stalls) Add(ctx context.Context, queue string, limit time.Duration) {
-	s.stalls.add(ctx, destination{key: queue}, limit)
+	s.stalls.add(ctx, destination{queue: queue}, limit)
 }
 
 // Answered is stalls.answered, for one message that was acked.
 func (s *Stalls) Answered(ctx context.Context, queue string) {
-	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{key: queue} }, []ackbox.Outcome{{Status: ackbox.Acked}})
+	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{queue: queue} }, []ackbox.Outcome{{Status: ackbox.Acked}})
 }
 
 // Socket is a socket on any connection.

@@ -2,7 +2,9 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -13,11 +15,16 @@ import (
 // wait for one.
 const maxPublishers = 16
 
+// publishers is how many of them there are on a connection for which the broker
+// allows so many channels. Two are for questions, and for channels that the
+// broker has yet to close.
+func publishers(channelMax uint16) int { return min(max(int(channelMax)-2, 1), maxPublishers) }
+
 // publisher is a channel in confirm mode. One call owns it at a time, and
 // between two calls nothing on it is unconfirmed.
 type publisher struct {
 	ch      *amqp.Channel
-	sock    *socket
+	g       *generation
 	returns chan amqp.Return // as large as a window, so that none is ever lost
 	closed  chan *amqp.Error // holds why the broker closed the channel
 	sent    []*amqp.DeferredConfirmation
@@ -35,21 +42,26 @@ type route struct{ id, exchange, key string }
 
 // openPublisher opens a channel in confirm mode.
 func (g *generation) openPublisher(ctx context.Context, window int) (*publisher, error) {
-	defer g.guard(ctx)()
-	ch, err := g.conn.Channel()
+	p, err := within(ctx, g, func() (*publisher, error) {
+		ch, err := g.conn.Channel()
+		if err != nil {
+			return nil, fmt.Errorf("open channel: %w", err)
+		}
+		p := &publisher{
+			ch:      ch,
+			g:       g,
+			returns: ch.NotifyReturn(make(chan amqp.Return, window)),
+			closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
+			sent:    make([]*amqp.DeferredConfirmation, 0, window),
+		}
+		if err := ch.Confirm(false); err != nil {
+			g.drop(p)
+			return nil, fmt.Errorf("confirm mode: %w", err)
+		}
+		return p, nil
+	}, func(p *publisher) { _ = p.ch.Close() })
 	if err != nil {
-		return nil, g.failed(ctx, "open channel", err)
-	}
-	p := &publisher{
-		ch:      ch,
-		sock:    g.sock,
-		returns: ch.NotifyReturn(make(chan amqp.Return, window)),
-		closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
-		sent:    make([]*amqp.DeferredConfirmation, 0, window),
-	}
-	if err := ch.Confirm(false); err != nil {
-		g.drop(p)
-		return nil, g.failed(ctx, "confirm mode", err)
+		return nil, g.failed(ctx, "open publisher", err)
 	}
 	return p, nil
 }
@@ -62,17 +74,47 @@ func (g *generation) acquire(ctx context.Context, window int) (*publisher, error
 	case <-g.dead:
 		return nil, g.failed(ctx, "acquire channel", amqp.ErrClosed)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("acquire channel: %w", ctx.Err())
+		return nil, fmt.Errorf("%w: %w", errAllInUse, ctx.Err())
 	}
-	if p := g.takeIdle(); p != nil {
-		return p, nil
-	}
-	p, err := g.openPublisher(ctx, window)
-	if err != nil {
+	for {
+		if p := g.takeIdle(); p != nil {
+			return p, nil
+		}
+		p, err := g.openPublisher(ctx, window)
+		if err == nil {
+			return p, nil
+		}
+		// The broker allows no more channels, and some that were given up are not
+		// closed yet: they will be.
+		if errors.Is(err, amqp.ErrChannelMax) {
+			if g.pause(ctx, channelPause) {
+				continue
+			}
+			err = fmt.Errorf("%w: %w", errAllInUse, err)
+		}
 		<-g.slots
 		return nil, err
 	}
-	return p, nil
+}
+
+// errAllInUse says nothing about the broker.
+var errAllInUse = errors.New("all channels that the broker allows are in use")
+
+// channelPause is the time between two tries to open one channel more than the
+// broker allows.
+const channelPause = 10 * time.Millisecond
+
+// pause waits for d and reports whether it is over, and not ctx or g.
+func (g *generation) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-g.dead:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 func (g *generation) takeIdle() *publisher {
@@ -133,7 +175,8 @@ func (p *publisher) cause(ctx context.Context) *amqp.Error {
 // for which nothing is: their outcomes stay untouched.
 func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outgoing, out []ackbox.Outcome) (unresolved []int) {
 	p.sent = p.sent[:0]
-	p.sock.cork()
+	written := p.g.guard(ctx)
+	p.g.sock.cork()
 	for _, i := range indexes {
 		m := at(i)
 		confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, m.exchange, m.key, m.mandatory, false, m.message)
@@ -142,7 +185,8 @@ func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outg
 		}
 		p.sent = append(p.sent, confirm)
 	}
-	p.sock.uncork()
+	p.g.sock.uncork()
+	written()
 	for _, confirm := range p.sent {
 		if _, err := confirm.WaitContext(ctx); err != nil {
 			break
