@@ -85,7 +85,7 @@ func (b *Broker) subscribe(ctx context.Context, queue string, prefetch int) (*su
 	}
 	starting, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
 	defer cancel()
-	s, err := within(starting, g, func() (*subscription, error) { return b.subscribeOn(g, queue, prefetch) },
+	s, err := within(starting, g, func() (*subscription, error) { return b.subscribeOn(starting, g, queue, prefetch) },
 		func(s *subscription) { _ = s.ch.Close() })
 	if err != nil {
 		return nil, g.failed(starting, "subscribe", err)
@@ -128,10 +128,10 @@ func (b *Broker) answersFor(ctx context.Context, queue string) error {
 	return err
 }
 
-func (b *Broker) subscribeOn(g *generation, queue string, prefetch int) (*subscription, error) {
-	ch, err := g.conn.Channel()
+func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, prefetch int) (*subscription, error) {
+	ch, err := g.newChannel(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("open channel: %w", err)
+		return nil, err
 	}
 	s := &subscription{
 		b: b, g: g, ch: ch, queue: queue,

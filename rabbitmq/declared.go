@@ -104,10 +104,10 @@ func (d *declarations) trouble(es []*entity) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range es {
-		switch e.state {
-		case unknown:
+		if e.state == unknown {
 			return fmt.Errorf("%s: %w", e.name, errNotYet)
-		case missing:
+		}
+		if e.err != nil {
 			return e.err
 		}
 	}

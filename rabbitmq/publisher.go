@@ -2,9 +2,7 @@ package rabbitmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -43,9 +41,9 @@ type route struct{ id, exchange, key string }
 // openPublisher opens a channel in confirm mode.
 func (g *generation) openPublisher(ctx context.Context, window int) (*publisher, error) {
 	p, err := within(ctx, g, func() (*publisher, error) {
-		ch, err := g.conn.Channel()
+		ch, err := g.newChannel(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("open channel: %w", err)
+			return nil, err
 		}
 		p := &publisher{
 			ch:      ch,
@@ -76,45 +74,15 @@ func (g *generation) acquire(ctx context.Context, window int) (*publisher, error
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", errAllInUse, ctx.Err())
 	}
-	for {
-		if p := g.takeIdle(); p != nil {
-			return p, nil
-		}
-		p, err := g.openPublisher(ctx, window)
-		if err == nil {
-			return p, nil
-		}
-		// The broker allows no more channels, and some that were given up are not
-		// closed yet: they will be.
-		if errors.Is(err, amqp.ErrChannelMax) {
-			if g.pause(ctx, channelPause) {
-				continue
-			}
-			err = fmt.Errorf("%w: %w", errAllInUse, err)
-		}
+	if p := g.takeIdle(); p != nil {
+		return p, nil
+	}
+	p, err := g.openPublisher(ctx, window)
+	if err != nil {
 		<-g.slots
 		return nil, err
 	}
-}
-
-// errAllInUse says nothing about the broker.
-var errAllInUse = errors.New("all channels that the broker allows are in use")
-
-// channelPause is the time between two tries to open one channel more than the
-// broker allows.
-const channelPause = 10 * time.Millisecond
-
-// pause waits for d and reports whether it is over, and not ctx or g.
-func (g *generation) pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-g.dead:
-	case <-ctx.Done():
-	}
-	return false
+	return p, nil
 }
 
 func (g *generation) takeIdle() *publisher {

@@ -134,7 +134,7 @@ func (b *Broker) trial(ctx context.Context, g *generation, queue string) (int, e
 	}
 	n, err := within(ctx, g, func() (int, error) {
 		defer b.trials.end(queue)
-		ch, err := g.conn.Channel()
+		ch, err := g.newChannel(ctx)
 		if err != nil {
 			return 0, err
 		}

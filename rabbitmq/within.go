@@ -59,7 +59,7 @@ func within[T any](ctx context.Context, g *generation, f func() (T, error), undo
 // ask runs f on a channel of its own, like within.
 func ask[T any](ctx context.Context, g *generation, f func(*amqp.Channel) (T, error)) (T, error) {
 	return within(ctx, g, func() (T, error) {
-		ch, err := g.conn.Channel()
+		ch, err := g.newChannel(ctx)
 		if err != nil {
 			var none T
 			return none, err
@@ -74,7 +74,44 @@ func ask[T any](ctx context.Context, g *generation, f func(*amqp.Channel) (T, er
 
 // openChannel opens a channel for several calls. It must be hung up.
 func (g *generation) openChannel(ctx context.Context) (*amqp.Channel, error) {
-	return within(ctx, g, g.conn.Channel, func(ch *amqp.Channel) { _ = ch.Close() })
+	return within(ctx, g, func() (*amqp.Channel, error) { return g.newChannel(ctx) }, func(ch *amqp.Channel) { _ = ch.Close() })
+}
+
+// channelPause is the time between two tries to open one channel more than the
+// broker allows.
+const channelPause = 10 * time.Millisecond
+
+// errAllInUse says nothing about the broker.
+var errAllInUse = errors.New("all channels that the broker allows are in use")
+
+// newChannel opens a channel. Where the broker allows no more of them it waits
+// until another is closed, or ctx ends.
+func (g *generation) newChannel(ctx context.Context) (*amqp.Channel, error) {
+	for {
+		ch, err := g.conn.Channel()
+		if err == nil {
+			return ch, nil
+		}
+		if !errors.Is(err, amqp.ErrChannelMax) {
+			return nil, fmt.Errorf("open channel: %w", err)
+		}
+		if !g.pause(ctx, channelPause) {
+			return nil, errAllInUse
+		}
+	}
+}
+
+// pause waits for d and reports whether it is over, and not ctx or g.
+func (g *generation) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-g.dead:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // hangUp closes a channel, whatever is unsettled on it goes back to its queue,

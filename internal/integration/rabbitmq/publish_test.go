@@ -68,7 +68,7 @@ func TestBadMessagesDoNotStopTheirNeighbours(t *testing.T) {
 		spoil(&batch[i])
 		want[i] = ackbox.NackedByBroker
 	}
-	bad(1, func(j *ackbox.Job) { j.Exchange = "missing" })                      // 404
+	bad(1, func(j *ackbox.Job) { j.Exchange = "missing" }) // 404
 	bad(3, func(j *ackbox.Job) { j.Headers = map[string]string{"CC": "text"} })
 	bad(4, func(j *ackbox.Job) { j.Exchange = "missing" })
 	bad(6, func(j *ackbox.Job) { j.Payload = make([]byte, 16<<20+1) })
