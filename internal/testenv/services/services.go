@@ -124,6 +124,9 @@ func (m Manager) start(ctx context.Context, dir string, owner servers.Process) (
 	if err := errors.Join(errs...); err != nil {
 		return state{}, errors.Join(err, m.stop(context.WithoutCancel(ctx), dir))
 	}
+	if bin, err := servers.FindPgBouncer(); err == nil {
+		m.say("PgBouncer%s: %s, for the tests that start one", version(servers.PgBouncerVersion(ctx, bin)), bin)
+	}
 	return r.current(), nil
 }
 
