@@ -26,6 +26,8 @@ import (
 type Config struct {
 	DatabaseURL string
 	AMQPURL     string
+	// AMQPURLs are several nodes of one broker, instead of AMQPURL.
+	AMQPURLs []string
 	// Name tells instances apart in the runs they write down.
 	Name string
 	// Queues of this shop; default: [Queue] alone. Jobs go to the first unless
@@ -75,6 +77,9 @@ func Open(cfg Config) (a *App, err error) {
 	cfg.Concurrency, cfg.Connections, cfg.Batch = cmp.Or(cfg.Concurrency, 8), cmp.Or(cfg.Connections, 20), cmp.Or(cfg.Batch, 100)
 	cfg.StuckAfter, cfg.JobTimeout, cfg.Wire = cmp.Or(cfg.StuckAfter, 4*time.Second), cmp.Or(cfg.JobTimeout, 5*time.Second), cmp.Or(cfg.Wire, 4*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	if len(cfg.AMQPURLs) > 0 {
+		cfg.AMQPURL = cfg.AMQPURLs[0]
+	}
 	if len(cfg.Queues) == 0 {
 		cfg.Queues = []string{Queue}
 	}

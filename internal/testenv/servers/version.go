@@ -12,10 +12,6 @@ import (
 	"strconv"
 	"time"
 
-	"gorm.io/driver/postgres"
-	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
-
 	"github.com/ackbox/ackbox/internal/testenv/management"
 )
 
@@ -50,21 +46,12 @@ func parseVersion(text string) (Version, error) {
 }
 
 // PostgresVersion asks a PostgreSQL server for its version.
-func PostgresVersion(ctx context.Context, dsn string) (v Version, err error) {
+func PostgresVersion(ctx context.Context, dsn string) (Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
-	db, err := gorm.Open(postgres.Open(dsn), &gorm.Config{Logger: logger.Discard, DisableAutomaticPing: true})
+	text, err := ask[string](ctx, dsn, "SHOW server_version")
 	if err != nil {
 		return Version{}, err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return Version{}, err
-	}
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	var text string
-	if err := db.WithContext(ctx).Raw("SHOW server_version").Scan(&text).Error; err != nil {
-		return Version{}, fmt.Errorf("ask PostgreSQL for its version: %w", err)
 	}
 	return parseVersion(text)
 }
