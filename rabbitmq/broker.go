@@ -16,7 +16,7 @@ import (
 // use.
 type Broker struct {
 	cfg      Config
-	target   target
+	display  string // where it connects to
 	publish  *slot
 	consume  *slot
 	closing  chan struct{}
@@ -31,35 +31,37 @@ type Broker struct {
 // I/O and starts nothing. The error names every field that makes no sense and
 // what it accepts, never a password.
 func New(cfg Config) (*Broker, error) {
-	t, err := parseURL(cfg.URL)
+	targets, err := parseURLs(cfg)
 	if err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	if err := cfg.validate(t); err != nil {
+	if err := cfg.validate(targets[0].uri.Scheme); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, target: t, closing: make(chan struct{}), declaring: make(chan struct{}, 1)}
-	b.stalls.log = cfg.Logger.With("broker", t.display)
-	b.publish = b.newSlot("publish", b.buildPublishing)
-	b.consume = b.newSlot("consume", b.buildConsuming)
+	targets = shuffled(targets)
+	b := &Broker{cfg: cfg, display: displayed(targets), closing: make(chan struct{}), declaring: make(chan struct{}, 1)}
+	b.stalls.log = cfg.Logger.With("broker", b.display)
+	b.publish = b.newSlot("publish", targets, b.buildPublishing)
+	b.consume = b.newSlot("consume", targets, b.buildConsuming)
 	return b, nil
 }
 
-func (b *Broker) newSlot(role string, build func(context.Context) (*generation, error)) *slot {
+func (b *Broker) newSlot(role string, targets []target, build func(context.Context, target) (*generation, error)) *slot {
 	return &slot{
 		role:    role,
+		nodes:   nodes{targets: targets},
 		build:   build,
 		retire:  func(g *generation) { b.retiring.Go(g.close) },
 		min:     b.cfg.MinBackoff,
 		max:     b.cfg.MaxBackoff,
-		log:     b.cfg.Logger.With("broker", b.target.display),
+		log:     b.cfg.Logger.With("broker", b.display),
 		closing: b.closing,
 	}
 }
 
 // String shows where b connects to, without user and password.
-func (b *Broker) String() string { return "rabbitmq.Broker{" + b.target.display + "}" }
+func (b *Broker) String() string { return "rabbitmq.Broker{" + b.display + "}" }
 
 // GoString is String: %#v must not show the password either.
 func (b *Broker) GoString() string { return b.String() }
@@ -128,8 +130,8 @@ func (b *Broker) awaitProof(ctx context.Context, g *generation) (bool, error) {
 
 // buildPublishing builds a connection that is declared and proven, or known to
 // be blocked by an alarm.
-func (b *Broker) buildPublishing(ctx context.Context) (*generation, error) {
-	g, err := b.openDeclared(ctx, b.publish.role)
+func (b *Broker) buildPublishing(ctx context.Context, t target) (*generation, error) {
+	g, err := b.openDeclared(ctx, b.publish.role, t)
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +144,12 @@ func (b *Broker) buildPublishing(ctx context.Context) (*generation, error) {
 	return g, nil
 }
 
-func (b *Broker) buildConsuming(ctx context.Context) (*generation, error) {
-	return b.openDeclared(ctx, b.consume.role)
+func (b *Broker) buildConsuming(ctx context.Context, t target) (*generation, error) {
+	return b.openDeclared(ctx, b.consume.role, t)
 }
 
-func (b *Broker) openDeclared(ctx context.Context, role string) (*generation, error) {
-	g, err := b.open(ctx, role)
+func (b *Broker) openDeclared(ctx context.Context, role string, t target) (*generation, error) {
+	g, err := b.open(ctx, role, t)
 	if err != nil {
 		return nil, err
 	}

@@ -19,11 +19,13 @@ var errLost = errors.New("connection lost")
 // missing entity in passive mode (404), a locked one (405), argument drift
 // (406), an unknown vhost (530).
 func permanent(err error) bool {
-	switch code(err) {
-	case amqp.AccessRefused, amqp.NotFound, amqp.ResourceLocked, amqp.PreconditionFailed, amqp.NotAllowed:
-		return true
-	}
-	return false
+	return each(err, func(err error) bool {
+		switch code(err) {
+		case amqp.AccessRefused, amqp.NotFound, amqp.ResourceLocked, amqp.PreconditionFailed, amqp.NotAllowed:
+			return true
+		}
+		return false
+	})
 }
 
 // guessed reports that err is the client's guess at why the connection ended

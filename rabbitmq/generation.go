@@ -25,6 +25,7 @@ const (
 // never repaired: upon a fault the whole is closed and another one is built.
 type generation struct {
 	conn *amqp.Connection
+	node string // what may be shown of its address
 	sock *socket
 	born time.Time
 	// dead is closed when the connection is gone; cause is set before.
@@ -50,9 +51,9 @@ type generation struct {
 	healed   time.Time       // when a returned message last caused a redeclaration
 }
 
-// open dials, authenticates and starts to watch a connection. It is bounded by
-// ctx and Config.DialTimeout.
-func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
+// open dials, authenticates and starts to watch a connection to t. It is bounded
+// by ctx and Config.DialTimeout.
+func (b *Broker) open(ctx context.Context, role string, t target) (*generation, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(b.cfg.Name + " " + role)
 	var (
@@ -75,7 +76,7 @@ func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
 	if b.cfg.TLS != nil {
 		cfg.TLSClientConfig = b.cfg.TLS.Clone()
 	}
-	conn, err := amqp.DialConfig(b.cfg.URL, cfg)
+	conn, err := amqp.DialConfig(t.raw, cfg)
 	if stop != nil && !stop() && err == nil {
 		// ctx ended at the last moment and its function is closing the socket.
 		err = ctx.Err()
@@ -84,13 +85,14 @@ func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
 		if sock != nil {
 			_ = sock.Close()
 		}
-		if b.target.uri.Scheme == "amqps" && hungUp(err) {
+		if t.uri.Scheme == "amqps" && hungUp(err) {
 			err = fmt.Errorf("the broker hung up; it may want a client certificate that it trusts: %w", err)
 		}
-		return nil, fmt.Errorf("connect to %s: %w", b.target.display, err)
+		return nil, fmt.Errorf("connect to %s: %w", t.display, err)
 	}
 	g := &generation{
 		conn:     conn,
+		node:     t.display,
 		sock:     sock,
 		born:     time.Now(),
 		dead:     make(chan struct{}),
@@ -100,7 +102,7 @@ func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
 	}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
-	log := b.cfg.Logger.With("broker", b.target.display, "connection", role)
+	log := b.cfg.Logger.With("broker", t.display, "connection", role)
 	g.owned.Go(func() { g.watch(closed, blocked, log) })
 	return g, nil
 }
