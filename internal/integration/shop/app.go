@@ -77,9 +77,6 @@ func Open(cfg Config) (a *App, err error) {
 	cfg.Concurrency, cfg.Connections, cfg.Batch = cmp.Or(cfg.Concurrency, 8), cmp.Or(cfg.Connections, 20), cmp.Or(cfg.Batch, 100)
 	cfg.StuckAfter, cfg.JobTimeout, cfg.Wire = cmp.Or(cfg.StuckAfter, 4*time.Second), cmp.Or(cfg.JobTimeout, 5*time.Second), cmp.Or(cfg.Wire, 4*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	if len(cfg.AMQPURLs) > 0 {
-		cfg.AMQPURL = cfg.AMQPURLs[0]
-	}
 	if len(cfg.Queues) == 0 {
 		cfg.Queues = []string{Queue}
 	}
@@ -100,7 +97,7 @@ func Open(cfg Config) (a *App, err error) {
 		return a, err
 	}
 	a.Broker, err = rabbitmq.New(rabbitmq.Config{
-		URL: cfg.AMQPURL, Topology: cfg.topology(), Name: cfg.Name, Logger: cfg.Logger,
+		URL: cfg.AMQPURL, URLs: cfg.AMQPURLs, Topology: cfg.topology(), Name: cfg.Name, Logger: cfg.Logger,
 		ConfirmTimeout: confirmTimeout, DialTimeout: 3 * time.Second, WriteTimeout: 2 * time.Second,
 		Heartbeat: time.Second, MaxBackoff: 500 * time.Millisecond,
 	})
