@@ -36,7 +36,7 @@ type Site struct {
 	password string // of the role that the shop uses
 }
 
-// Role is the shop's role and database. It is no superuser: limits hold for it.
+// Role is the shop's role and first database. It is no superuser: limits hold for it.
 const Role = "shop"
 
 // Open starts the servers. Close stops them and removes all they have written.
@@ -84,7 +84,7 @@ func (s *Site) open(ctx context.Context, nodes int) (err error) {
 	}
 	s.PgBouncer, err = servers.NewPgBouncer(servers.PgBouncerOptions{
 		// A server that is back is to be used again within a second, not in 15.
-		Target: s.DatabaseURL(), Config: []string{"server_login_retry = 1", "server_connect_timeout = 2"},
+		Target: s.DatabaseURL(Role), Config: []string{"server_login_retry = 1", "server_connect_timeout = 2"},
 	})
 	if err != nil {
 		return err
@@ -139,20 +139,28 @@ func Exec(ctx context.Context, url string, statements ...string) error {
 	return nil
 }
 
-// DatabaseURL leads to the shop's database, as its role, through the proxy.
-func (s *Site) DatabaseURL() string {
+// CreateDatabase makes another database for the shop's role.
+func (s *Site) CreateDatabase(ctx context.Context, name string) error {
+	if err := Exec(ctx, s.Postgres.URL(), `CREATE DATABASE `+name+` OWNER `+Role); err != nil {
+		return fmt.Errorf("site: make database %s: %w", name, err)
+	}
+	return nil
+}
+
+// DatabaseURL leads to a database, as the shop's role, through the proxy.
+func (s *Site) DatabaseURL(name string) string {
 	u := parse(Through(s.Postgres.URL(), s.ToPostgres.Address()))
-	u.User, u.Path = url.UserPassword(Role, s.password), "/"+Role
+	u.User, u.Path = url.UserPassword(Role, s.password), "/"+name
 	return u.String()
 }
 
-// PooledURL leads to the shop's database through PgBouncer and the proxy.
-func (s *Site) PooledURL() string { return s.PgBouncer.URL("") }
+// PooledURL leads to a database through PgBouncer and the proxy.
+func (s *Site) PooledURL(name string) string { return s.PgBouncer.URL(name) }
 
-// AdminURL leads to the shop's database, as a superuser, directly.
-func (s *Site) AdminURL() string {
+// AdminURL leads to a database, as a superuser, directly.
+func (s *Site) AdminURL(name string) string {
 	u := parse(s.Postgres.URL())
-	u.Path = "/" + Role
+	u.Path = "/" + name
 	return u.String()
 }
 
