@@ -82,7 +82,7 @@ func (r Root) fill(ctx context.Context, dir, mirror string) error {
 		"usr/sbin/policy-rc.d": "#!/bin/sh\nexit 101\n",
 		"etc/hosts":            "127.0.0.1 localhost\n",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil { //nolint:gosec // all shall read them
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 			return err
 		}
 	}
@@ -134,12 +134,21 @@ func (r Root) remove(dir string) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(mounts)) {
-		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4]+"/", dir+"/") {
-			return fmt.Errorf("%s is mounted: unmount it before %s is made anew", fields[4], dir)
-		}
+	if at := mountedIn(dir, string(mounts)); at != "" {
+		return fmt.Errorf("%s is mounted: unmount it before %s is made anew", at, dir)
 	}
 	return os.RemoveAll(dir)
+}
+
+// mountedIn returns where something is mounted at dir or below, according to a
+// mountinfo, or "".
+func mountedIn(dir, mountinfo string) string {
+	for line := range strings.Lines(mountinfo) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4]+"/", dir+"/") {
+			return fields[4]
+		}
+	}
+	return ""
 }
 
 func (r Root) say(format string, args ...any) {

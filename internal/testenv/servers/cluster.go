@@ -105,7 +105,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		all.Go(func() { errs[i] = node.Stop(ctx) })
 	}
 	all.Wait()
-	return errors.Join(append(errs, c.Epmd.stop(ctx, syscall.SIGTERM, 5*time.Second))...)
+	return errors.Join(errors.Join(errs...), c.Epmd.stop(ctx, syscall.SIGTERM, 5*time.Second))
 }
 
 // Kill ends all nodes with SIGKILL, which spares the time of a Stop.
