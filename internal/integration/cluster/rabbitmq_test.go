@@ -90,6 +90,34 @@ func TestMinorityCutOff(t *testing.T) {
 	s.uncharged()
 }
 
+// Two nodes of three are killed: the third alone takes nothing, so all waits, at no
+// cost, until they are back.
+func TestMajorityKilled(t *testing.T) {
+	s := newStage(t, testenv.DatabaseURL(t))
+	whole(t)
+	stop := s.traffic()
+	s.flows()
+	for _, node := range ground.Cluster.Nodes[:2] {
+		s.must("kill a node", node.Kill(s.ctx))
+	}
+	s.eventually("jobs wait", func() error {
+		var waiting int
+		if err := s.app.DB.WithContext(s.ctx).Raw(`SELECT count(*) FROM ackbox_jobs
+			WHERE finished_at IS NULL AND created_at < now() - interval '5 seconds'`).Scan(&waiting).Error; err != nil {
+			return err
+		}
+		if waiting == 0 {
+			return errors.New("none does")
+		}
+		return nil
+	})
+	s.must("start them again", ground.Cluster.Start(s.ctx))
+	t.Logf("with all nodes jobs are done after %v", s.flows())
+	stop()
+	s.balanced()
+	s.uncharged()
+}
+
 // All nodes are restarted one after the other, as for an upgrade.
 func TestRollingRestart(t *testing.T) {
 	s := newStage(t, testenv.DatabaseURL(t))

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/ackbox/ackbox/internal/testenv/management"
 )
 
 // Cluster is a few RabbitMQ nodes that know each other, as on machines of their
@@ -84,13 +86,18 @@ func (c *Cluster) Together(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, rabbitStart)
 	defer cancel()
 	for _, node := range c.Nodes {
-		if err := Until(ctx, func(ctx context.Context) error {
-			out, err := node.Ctl(ctx, "-q", "eval", "length(rabbit_nodes:all_running()).")
-			if err == nil && strings.TrimSpace(out) != strconv.Itoa(len(c.Nodes)) {
-				err = fmt.Errorf("%s sees %s nodes of %d", node.Name(), strings.TrimSpace(out), len(c.Nodes))
+		client, err := management.New(node.API())
+		if err != nil {
+			return err
+		}
+		err = Until(ctx, func(ctx context.Context) error {
+			n, err := client.RunningNodes(ctx)
+			if err == nil && n != len(c.Nodes) {
+				err = fmt.Errorf("%s sees %d nodes of %d", node.Name(), n, len(c.Nodes))
 			}
 			return err
-		}); err != nil {
+		})
+		if err != nil {
 			return fmt.Errorf("RabbitMQ: the cluster is not together: %w", err)
 		}
 	}
