@@ -10,6 +10,9 @@ type Delivery struct {
 	// Returns counts how often the message came back to its queue without an
 	// acknowledgement, as far as the broker counts (quorum queues do).
 	Returns int
+	// Strays counts how often the message was put aside by workers of other
+	// ledgers than its own, which consume the same queue.
+	Strays int
 	// Receipt settles the delivery with the broker it came from.
 	Receipt Receipt
 }
@@ -17,7 +20,7 @@ type Delivery struct {
 // First reports whether this is the only copy that was ever handed out, as
 // far as can be seen. Everything else asks the ledger before it runs.
 func (d Delivery) First() bool {
-	return !d.Redelivered && d.Attempt <= 1 && d.Resend == 0
+	return !d.Redelivered && d.Attempt <= 1 && d.Resend == 0 && d.Strays == 0
 }
 
 // Receipt settles one [Delivery], once. It belongs to the channel by which the

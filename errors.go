@@ -1,12 +1,20 @@
 package ackbox
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrSuperseded says that the job at hand is no longer the ledger's current
 // copy: it is finished already, or another copy took over. Returned from a
 // handler's transaction (outbox.Complete gives it) it rolls the effect back
 // and makes the worker drop the delivery without charging a try.
 var ErrSuperseded = errors.New("ackbox: the job is finished or another copy took over")
+
+// ErrMissing is the [ErrSuperseded] of a job that the ledger has no row of: it was
+// purged long ago, or the database was restored to a time before the job. The
+// worker drops the delivery likewise, and says so.
+var ErrMissing = fmt.Errorf("the ledger has no row of the job: %w", ErrSuperseded)
 
 // ErrBusy says that a job's row could not be had in time: a dispatcher that was
 // frozen, or whose database session hangs, still holds it. Returned from a

@@ -48,10 +48,10 @@ type Job struct {
 	PublishAttempt int
 	// CreatedAt is when the row was written, by the database's clock.
 	CreatedAt time.Time
-	// Ledger reports that a row in an outbox table stands behind this job, so
-	// its outcome is recorded there. It is false for messages that other
-	// services publish straight to a work queue.
-	Ledger bool
+	// Ledger is the identity of the outbox table in which this job's row stands,
+	// so its outcome is recorded there and nowhere else. It is empty for messages
+	// without a row, which other services publish straight to a work queue.
+	Ledger string
 }
 
 // HeaderPrefix starts every header name that Ackbox itself puts on a message.
@@ -62,7 +62,8 @@ const HeaderPrefix = "x-ackbox-"
 // whatever carries a message's headers. They are on jobs only: a publish-only
 // message carries nothing but the caller's own headers.
 const (
-	// HeaderLedger is a boolean, true where a row stands behind the message.
+	// HeaderLedger is Job.Ledger, a string; it is absent where no row stands
+	// behind the message.
 	HeaderLedger = HeaderPrefix + "ledger"
 	// HeaderAttempt is Job.Attempt, an integer; 1 if it is absent.
 	HeaderAttempt = HeaderPrefix + "attempt"
@@ -70,6 +71,8 @@ const (
 	HeaderMaxAttempts = HeaderPrefix + "max-attempts"
 	// HeaderResend is Job.Resend, an integer; 0 if it is absent.
 	HeaderResend = HeaderPrefix + "resend"
+	// HeaderStrays is Delivery.Strays, an integer; 0 if it is absent.
+	HeaderStrays = HeaderPrefix + "strays"
 	// HeaderError is the last error of a message that was buried in the
 	// broker's dead queue because no row stands behind it.
 	HeaderError = HeaderPrefix + "error"

@@ -75,7 +75,8 @@ type Transition struct {
 	Error string
 }
 
-// Verdict is what became of one [Transition].
+// Verdict is the ledger's answer about one try of a job: what became of a
+// [Transition], or how a copy stands that was delivered.
 type Verdict int
 
 const (
@@ -84,9 +85,16 @@ const (
 	Busy Verdict = iota
 	// Recorded means that the row has changed and the change is committed.
 	Recorded
-	// Stale means that the row is finished, was superseded, or is gone: there
-	// is nothing left to record.
+	// Stale means that the row is finished or was superseded: there is nothing
+	// left to record.
 	Stale
+	// Missing means that the ledger has no such row: it was purged long ago, or
+	// the database was restored to a time before the job. There is nothing to
+	// record it in.
+	Missing
+	// Current means that a delivered copy is the one that the ledger wants run.
+	// No Transition is answered with it.
+	Current
 )
 
 // String returns the verdict in lower case.
@@ -98,6 +106,10 @@ func (v Verdict) String() string {
 		return "recorded"
 	case Stale:
 		return "stale"
+	case Missing:
+		return "missing"
+	case Current:
+		return "current"
 	}
 	return fmt.Sprintf("verdict(%d)", int(v))
 }

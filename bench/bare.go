@@ -58,7 +58,7 @@ func publishing(id, kind string, body []byte, created time.Time, headers amqp.Ta
 }
 
 func headers() amqp.Table {
-	return amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderMaxAttempts: int64(outbox.DefaultMaxAttempts)}
+	return amqp.Table{ackbox.HeaderLedger: "00000000-0000-4000-8000-000000000000", ackbox.HeaderMaxAttempts: int64(outbox.DefaultMaxAttempts)}
 }
 
 // publishBare is what the machine can do: one goroutine with one channel that

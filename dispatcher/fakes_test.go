@@ -39,7 +39,7 @@ func (o *outbox) add(n int) {
 	defer o.mu.Unlock()
 	for range n {
 		id := fmt.Sprint(len(o.pending) + len(o.recorded) + 1)
-		o.pending = append(o.pending, ackbox.Job{ID: id, Kind: "k", Queue: "q", RoutingKey: "q", Attempt: 1, Ledger: true, Payload: []byte("secret")})
+		o.pending = append(o.pending, ackbox.Job{ID: id, Kind: "k", Queue: "q", RoutingKey: "q", Attempt: 1, Ledger: "ledger", Payload: []byte("secret")})
 	}
 }
 

@@ -15,7 +15,8 @@ const deadSuffix = ".dead"
 // consumer takes it: consuming the dead queue's name is allowed, so that a
 // test can look at it, and shows that header among the caller's own.
 //
-// Bury is for messages without a ledger row. It does not settle d: ack it once
+// Bury is for messages that no row of the caller's ledger stands behind. It does
+// not settle d: ack it once
 // Bury has returned nil. It fails, without a copy, as Retry does.
 func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) error {
 	q, err := b.workQueue(d.Queue)
@@ -28,14 +29,15 @@ func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) erro
 	if err := b.refuses(ctx); err != nil {
 		return fmt.Errorf("memory: burying message %s: %w", d.ID, err)
 	}
-	q.dead.add(job, cause)
+	q.dead.add(message{job: job, cause: cause, strays: d.Strays})
 	return nil
 }
 
 // RequeueDead moves up to limit messages (0 or more) from the dead queue of
-// queue back into it, oldest first, each with its tries reset: Attempt 1, no
-// error header. It returns how many it moved; fewer than limit without an
-// error means that no more were there. It stops with an error when queue is at
+// queue back into it, oldest first, each without its error header and with
+// Attempt 1, but for a job that went astray: its row counts that. It returns how
+// many it moved; fewer than limit without an error means that no more were there.
+// It stops with an error when queue is at
 // its MaxLength, and fails as Retry does.
 func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int, error) {
 	q, err := b.workQueue(queue)
@@ -56,9 +58,14 @@ func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int,
 			return moved, fmt.Errorf("memory: requeueing the dead messages of %q: the queue is full", queue)
 		}
 		job := q.dead.ready.popFront().job
-		job.Attempt = 1
-		job.RoutingKey = q.name
-		q.add(job, "")
+		m := message{job: job}
+		if job.Ledger == "" {
+			m.job.Attempt = 1
+		} else {
+			m.strays = 1 // not its first copy: the ledger will be asked
+		}
+		m.job.RoutingKey = q.name
+		q.add(m)
 		moved++
 	}
 	return moved, nil

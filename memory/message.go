@@ -15,6 +15,7 @@ type message struct {
 	job         ackbox.Job
 	redelivered bool
 	returns     int
+	strays      int
 	cause       string // why it is in a dead queue
 	seq         uint64 // its place among the messages of its queue
 }
@@ -37,8 +38,8 @@ func onWire(job ackbox.Job) ackbox.Job {
 	if !job.CreatedAt.IsZero() {
 		out.CreatedAt = time.Unix(job.CreatedAt.Unix(), 0)
 	}
-	if job.Ledger {
-		out.Ledger = true
+	if job.Ledger != "" {
+		out.Ledger = job.Ledger
 		out.Attempt = max(1, job.Attempt)
 		out.MaxAttempts = job.MaxAttempts
 		out.Resend = job.Resend
@@ -65,7 +66,7 @@ func (m *message) delivery() ackbox.Delivery {
 	if m.cause != "" {
 		job.Headers[ackbox.HeaderError] = m.cause
 	}
-	return ackbox.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns}
+	return ackbox.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns, Strays: m.strays}
 }
 
 // callersHeaders copies headers without the reserved ones; it is never nil.

@@ -92,7 +92,7 @@ func (p parcel) deliver() ackbox.Outcome {
 			outcome = nacked("queue %q is full: %d messages are waiting", q.name, q.maxLength)
 			continue
 		}
-		q.add(p.job, "")
+		q.add(message{job: p.job})
 	}
 	return outcome
 }

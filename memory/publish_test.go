@@ -78,7 +78,7 @@ func TestOnlyWhatTravels(t *testing.T) {
 		publish(t, b, j)
 		s := subscribe(t, b, 1)
 		d := <-s.deliveries
-		if d.Attempt != 1 || d.MaxAttempts != 0 || d.Resend != 0 || d.PublishAttempt != 0 || d.Ledger || len(d.Headers) != 0 {
+		if d.Attempt != 1 || d.MaxAttempts != 0 || d.Resend != 0 || d.PublishAttempt != 0 || d.Ledger != "" || len(d.Headers) != 0 {
 			t.Errorf("a publish-only message arrived as %+v", d.Job)
 		}
 		d.Headers["mine"] = "a handler may write" // the map is there, and its own

@@ -3,8 +3,6 @@ package memory
 import (
 	"cmp"
 	"slices"
-
-	"github.com/ackbox/ackbox"
 )
 
 // queue holds the ready messages of one queue and shares them out among its
@@ -26,12 +24,11 @@ func (q *queue) full() bool {
 	return q.maxLength > 0 && q.ready.len() >= q.maxLength
 }
 
-// add appends a copy of job. The payload is shared with job, as it is never
-// modified again.
-func (q *queue) add(job ackbox.Job, cause string) {
+// add appends m. Its payload may be shared, as it is never modified again.
+func (q *queue) add(m message) {
 	q.seq++
-	job.Queue = q.name
-	q.ready.pushBack(&message{job: job, cause: cause, seq: q.seq})
+	m.job.Queue, m.seq = q.name, q.seq
+	q.ready.pushBack(&m)
 	q.share()
 }
 

@@ -15,8 +15,8 @@ import (
 // one. The copy travels through the default exchange, and it is let in even if
 // the queue is at its MaxLength by then. Nothing else waits for it.
 //
-// Retry is for messages without a ledger row. It does not settle d: ack it
-// once Retry has returned nil. It fails, without a copy, if d.Queue is not a
+// Retry is for messages that no row of the caller's ledger stands behind. It does
+// not settle d: ack it once Retry has returned nil. It fails, without a copy, if d.Queue is not a
 // work queue of the topology, if ctx has ended, while the broker is away and
 // after Close.
 func (b *Broker) Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error {
@@ -30,7 +30,7 @@ func (b *Broker) Retry(ctx context.Context, d ackbox.Delivery, delay time.Durati
 	if err := b.refuses(ctx); err != nil {
 		return fmt.Errorf("memory: parking message %s for a retry: %w", d.ID, err)
 	}
-	b.ladder.park(job, q, delay)
+	b.ladder.park(message{job: job, strays: d.Strays}, q, delay)
 	b.arm()
 	return nil
 }
@@ -52,9 +52,9 @@ type rung struct {
 }
 
 type parked struct {
-	job   ackbox.Job
-	queue *queue
-	due   time.Time
+	message message
+	queue   *queue
+	due     time.Time
 }
 
 func newLadder(delays []time.Duration) ladder {
@@ -65,13 +65,13 @@ func newLadder(delays []time.Duration) ladder {
 	return ladder{rungs: rungs}
 }
 
-func (l *ladder) park(job ackbox.Job, q *queue, delay time.Duration) {
+func (l *ladder) park(m message, q *queue, delay time.Duration) {
 	i := 0
 	for i < len(l.rungs)-1 && l.rungs[i].delay < delay {
 		i++
 	}
 	r := &l.rungs[i]
-	r.parked.pushBack(parked{job: job, queue: q, due: time.Now().Add(r.delay)})
+	r.parked.pushBack(parked{message: m, queue: q, due: time.Now().Add(r.delay)})
 }
 
 // next returns the rung whose first message is due first, nil if none waits.
@@ -128,7 +128,7 @@ func (b *Broker) release() {
 	now := time.Now()
 	for r := b.ladder.next(); r != nil && !r.parked.front().due.After(now); r = b.ladder.next() {
 		p := r.parked.popFront()
-		p.queue.add(p.job, "")
+		p.queue.add(p.message)
 	}
 	b.arm()
 }

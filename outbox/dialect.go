@@ -20,6 +20,9 @@ type dialect struct {
 	// on the wire for seconds. {start}, in conditions, is now(): an index can
 	// serve it, where clock_timestamp() is volatile and would scan.
 	tokens []string
+	// identityType and newIdentity are the column of a ledger's identity and how
+	// the database makes one.
+	identityType, newIdentity string
 	// numbered makes ? into $1, $2, …
 	numbered bool
 	// idList encodes ids for the {in ids} token.
@@ -43,8 +46,12 @@ func dialectOf(name string) (*dialect, error) {
 }
 
 var postgresDialect = &dialect{
-	name:     "postgres",
-	schemas:  true,
+	name:    "postgres",
+	schemas: true,
+
+	identityType: "uuid",
+	newIdentity:  "gen_random_uuid()",
+
 	numbered: true,
 	tokens: []string{
 		"{now}", "clock_timestamp()",
@@ -57,6 +64,7 @@ var postgresDialect = &dialect{
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
+		"{uuid ledger}", "ledger::text",
 		"{in ids}", "= ANY(?::uuid[])",
 		// The rows are locked by this transaction since the claim.
 		"{in batch}", "id = ANY(?::uuid[])",
@@ -99,6 +107,11 @@ const sqliteNow = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 var sqliteDialect = &dialect{
 	name: "sqlite",
+
+	identityType: "text",
+	newIdentity: `lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
+		|| '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))`,
+
 	tokens: []string{
 		"{now}", sqliteNow,
 		"{start}", sqliteNow,
@@ -109,6 +122,7 @@ var sqliteDialect = &dialect{
 		"{id ?}", "?",
 		"{json ?}", "?",
 		"{id}", "id",
+		"{uuid ledger}", "ledger",
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
 		// Nothing was locked since the claim: a worker may have moved the row on.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -21,7 +22,7 @@ const rowsPerStatement = 1000
 // skipped and come back Busy: ask again in a few milliseconds. Of several
 // transitions of one try the first Done counts, or else the first.
 //
-// An id that no row has, or that is none, comes back Stale and disturbs no
+// An id that no row has, or that is none, comes back Missing and disturbs no
 // other transition. A To that is no [ackbox.State] is an error, before
 // anything is recorded. On any other error some of the transitions may have
 // been recorded; ask again with all of them: what was recorded comes back
@@ -166,47 +167,62 @@ func (s *Store) verdicts(ctx context.Context, transitions []ackbox.Transition, r
 		case ok && to == t.To && !told[key]:
 			told[key] = true
 			verdicts[i] = ackbox.Recorded
-		case ok || !possible(t):
+		case ok:
 			verdicts[i] = ackbox.Stale
+		case !validID(t.ID):
+			verdicts[i] = ackbox.Missing
 		default:
 			missing = append(missing, t.ID)
 		}
 	}
-	open, err := s.open(ctx, missing)
+	rows, err := s.standings(ctx, missing)
 	if err != nil {
 		return nil, err
 	}
 	for i, t := range transitions {
-		if from, ok := open[try{t.ID, t.Attempt}]; verdicts[i] == ackbox.Busy && (!ok || !reachable(from, t.To)) {
+		if verdicts[i] != ackbox.Busy {
+			continue
+		}
+		switch row, ok := rows[t.ID]; {
+		case !ok:
+			verdicts[i] = ackbox.Missing
+		case !row.open || row.attempt != t.Attempt || !reachable(row.state, t.To):
 			verdicts[i] = ackbox.Stale
 		}
 	}
 	return verdicts, nil
 }
 
-// open returns the states of those rows that are unfinished, by their try.
-func (s *Store) open(ctx context.Context, ids []string) (map[try]ackbox.State, error) {
+// standing is where a row is.
+type standing struct {
+	attempt int
+	state   ackbox.State
+	open    bool // unfinished
+}
+
+// standings returns where the rows with these ids are.
+func (s *Store) standings(ctx context.Context, ids []string) (map[string]standing, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	open := make(map[try]ackbox.State, len(ids))
+	all := make(map[string]standing, len(ids))
 	rows, err := s.pool.QueryContext(ctx, s.sql.stateOf, s.d.idList(ids))
 	if err != nil {
 		return nil, fmt.Errorf("outbox: read states: %w", err)
 	}
 	defer func() { _ = rows.Close() }() // its error is rows.Err's
 	for rows.Next() {
-		var t try
-		var state ackbox.State
-		if err := rows.Scan(&t.id, &t.attempt, &state); err != nil {
+		var id string
+		var row standing
+		if err := rows.Scan(&id, &row.attempt, &row.state, &row.open); err != nil {
 			return nil, fmt.Errorf("outbox: read states: %w", err)
 		}
-		open[t] = state
+		all[id] = row
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("outbox: read states: %w", err)
 	}
-	return open, nil
+	return all, nil
 }
 
 func (s *Store) markDone(ctx context.Context, transitions []ackbox.Transition) (map[string]bool, error) {
@@ -261,20 +277,28 @@ func readIDs(rows *sql.Rows, err error) (map[string]bool, error) {
 	return ids, nil
 }
 
-// Current reports whether job, as it was delivered, is still the ledger's
-// current copy: unfinished, at the same try and not sent again since. Workers
-// ask before they run any delivery that is not a first one.
-func (s *Store) Current(ctx context.Context, job ackbox.Job) (bool, error) {
-	if !validID(job.ID) || !validCount(job.Attempt) || !validCount(job.Resend) {
-		return false, nil
+// Current answers [ackbox.Current] if job, as it was delivered, is still the
+// ledger's current copy: unfinished, at the same try and not sent again since. Else
+// it answers Stale or, where the ledger has no row of that id, Missing. Workers ask
+// before they run any delivery that is not a first one.
+func (s *Store) Current(ctx context.Context, job ackbox.Job) (ackbox.Verdict, error) {
+	if !validID(job.ID) {
+		return ackbox.Missing, nil
 	}
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	var n int
-	if err := s.pool.QueryRowContext(ctx, s.sql.current, job.ID, job.Attempt, job.Resend).Scan(&n); err != nil {
-		return false, fmt.Errorf("outbox: ask for job %s: %w", job.ID, err)
+	var row standing
+	var resend int
+	err := s.pool.QueryRowContext(ctx, s.sql.current, job.ID).Scan(&row.attempt, &resend, &row.open)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return ackbox.Missing, nil
+	case err != nil:
+		return 0, fmt.Errorf("outbox: ask for job %s: %w", job.ID, err)
+	case row.open && row.attempt == job.Attempt && resend == job.Resend:
+		return ackbox.Current, nil
 	}
-	return n == 1, nil
+	return ackbox.Stale, nil
 }
 
 // Vouch records that the jobs with these ids are in a worker's hands right

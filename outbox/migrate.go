@@ -40,29 +40,38 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
 	}
 	if version >= schemaVersion {
-		return s.checkPartitioned(ctx, s.pool)
+		err = s.checkPartitioned(ctx, s.pool)
+	} else {
+		err = s.alone(ctx, s.migrate)
 	}
-	return s.alone(ctx, func(c conn) error {
-		// Another instance may have finished while this one waited.
-		version, err := s.version(ctx, c)
-		if err != nil {
-			return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
+	if err != nil {
+		return err
+	}
+	_, err = s.Identity(ctx)
+	return err
+}
+
+// migrate runs the migrations that are missing, alone.
+func (s *Store) migrate(ctx context.Context, c conn) error {
+	// Another instance may have finished while this one waited.
+	version, err := s.version(ctx, c)
+	if err != nil {
+		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
+	}
+	if version > 0 {
+		if err := s.checkPartitioned(ctx, c); err != nil {
+			return err
 		}
-		if version > 0 {
-			if err := s.checkPartitioned(ctx, c); err != nil {
-				return err
-			}
+	}
+	for _, step := range s.migrationsAfter(version) {
+		if _, err := c.ExecContext(ctx, step); err != nil {
+			return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, err)
 		}
-		for _, step := range s.migrationsAfter(version) {
-			if _, err := c.ExecContext(ctx, step); err != nil {
-				return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, err)
-			}
-		}
-		if version == 0 && s.cfg.Partitioned {
-			return s.firstPartitions(ctx, c)
-		}
-		return nil
-	})
+	}
+	if version == 0 && s.cfg.Partitioned {
+		return s.firstPartitions(ctx, c)
+	}
+	return nil
 }
 
 // migrationLock is one for all tables of a database: their migrations may
@@ -70,7 +79,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 const migrationLock = `SELECT pg_advisory_xact_lock(hashtextextended('ackbox migrate', 0))`
 
 // alone runs migrate in a transaction beside which no other migration runs.
-func (s *Store) alone(ctx context.Context, migrate func(conn) error) error {
+func (s *Store) alone(ctx context.Context, migrate func(context.Context, conn) error) error {
 	if !s.d.schemas {
 		return s.aloneInFile(ctx, migrate)
 	}
@@ -83,7 +92,7 @@ func (s *Store) alone(ctx context.Context, migrate func(conn) error) error {
 	if _, err := tx.ExecContext(ctx, migrationLock); err != nil {
 		return fmt.Errorf("outbox: wait for another instance's migration: %w", err)
 	}
-	if err := migrate(tx); err != nil {
+	if err := migrate(ctx, tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -94,7 +103,7 @@ func (s *Store) alone(ctx context.Context, migrate func(conn) error) error {
 
 // aloneInFile is alone for SQLite, where a transaction that begins by reading
 // may not be allowed to write any more, however long it waits.
-func (s *Store) aloneInFile(ctx context.Context, migrate func(conn) error) error {
+func (s *Store) aloneInFile(ctx context.Context, migrate func(context.Context, conn) error) error {
 	c, err := s.pool.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("outbox: migrate: %w", err)
@@ -104,7 +113,7 @@ func (s *Store) aloneInFile(ctx context.Context, migrate func(conn) error) error
 		return fmt.Errorf("outbox: wait for another connection's transaction: %w", err)
 	}
 	end := "COMMIT"
-	if err = migrate(c); err != nil {
+	if err = migrate(ctx, c); err != nil {
 		end = "ROLLBACK"
 	}
 	if _, endErr := c.ExecContext(context.WithoutCancel(ctx), end); endErr != nil {
@@ -128,7 +137,7 @@ func (s *Store) migrationsAfter(version int) []string {
 		if s.cfg.Schema != "" {
 			steps = append(steps, `CREATE SCHEMA IF NOT EXISTS "`+s.cfg.Schema+`";`)
 		}
-		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP);`)
+		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP, ledger `+s.d.identityType+`);`)
 	}
 	partitioned := ""
 	if s.cfg.Partitioned {
@@ -141,14 +150,20 @@ func (s *Store) migrationsAfter(version int) []string {
 		if err != nil {
 			panic(err) // the files are embedded: only a broken build can lack one
 		}
+		ledger := "NULL"
+		if v == 1 {
+			ledger = s.d.newIdentity
+		}
 		steps = append(steps, names.Replace(string(text)),
-			`INSERT INTO `+s.versionTable()+` (version) VALUES (`+strconv.Itoa(v)+`);`)
+			`INSERT INTO `+s.versionTable()+` (version, ledger) VALUES (`+strconv.Itoa(v)+`, `+ledger+`);`)
 	}
 	return steps
 }
 
-func (s *Store) versionTable() string {
-	return strings.TrimSuffix(s.sql.table, `"`) + `_migrations"`
+func (s *Store) versionTable() string { return versionTable(s.sql.table) }
+
+func versionTable(table string) string {
+	return strings.TrimSuffix(table, `"`) + `_migrations"`
 }
 
 // version returns the version of the jobs table, 0 where there is none.

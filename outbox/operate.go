@@ -50,9 +50,13 @@ func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
 	if !validID(id) {
 		return Entry{}, fmt.Errorf("%w: %q is not a UUID", ErrNotFound, id)
 	}
+	ledger, err := s.Identity(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	entry, err := readEntry(s.pool.QueryRowContext(ctx, s.sql.get, id).Scan)
+	entry, err := readEntry(ledger, s.pool.QueryRowContext(ctx, s.sql.get, id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Entry{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 	}
@@ -91,6 +95,10 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
 	query += " ORDER BY t.id DESC LIMIT ?"
+	ledger, err := s.Identity(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	rows, err := s.pool.QueryContext(ctx, s.d.bind(query), append(args, f.Limit)...)
@@ -100,7 +108,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 	defer func() { _ = rows.Close() }() // its error is rows.Err's
 	var entries []Entry
 	for rows.Next() {
-		entry, err := readEntry(rows.Scan)
+		entry, err := readEntry(ledger, rows.Scan)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +120,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 	return entries, nil
 }
 
-func readEntry(scan func(...any) error) (Entry, error) {
+func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 	var r row
 	fields := append(r.jobFields(), &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure)
 	if err := scan(fields...); err != nil {
@@ -125,6 +133,9 @@ func readEntry(scan func(...any) error) (Entry, error) {
 		SentAt:     r.sent.pointer(),
 		FinishedAt: r.finished.pointer(),
 		LastError:  r.lastError.String,
+	}
+	if entry.Queue != "" {
+		entry.Ledger = ledger
 	}
 	if r.failure.Valid {
 		if err := json.Unmarshal([]byte(r.failure.String), &entry.Errors); err != nil {

@@ -41,8 +41,12 @@ func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(cont
 	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
+	ledger, err := s.Identity(ctx)
+	if err != nil {
+		return 0, err
+	}
 	if !s.d.schemas {
-		return s.relayUnlocked(ctx, limit, publish)
+		return s.relayUnlocked(ctx, limit, ledger, publish)
 	}
 	conn, err := s.connection(ctx)
 	if err != nil {
@@ -64,6 +68,7 @@ func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(cont
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
+	sign(ledger, jobs)
 	failpoint.Hit(failpoint.Claimed)
 	s.wire.claimed(jobs)
 	defer s.wire.forget(jobs)
@@ -167,7 +172,7 @@ func (s *Store) settleIn(ctx context.Context, c conn, batch []settlement) error 
 
 // relayUnlocked is Relay for a database that has no row locks: one batch of
 // this process at a time, and no transaction open while it is on the wire.
-func (s *Store) relayUnlocked(ctx context.Context, limit int, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) relayUnlocked(ctx context.Context, limit int, ledger string, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -179,7 +184,7 @@ func (s *Store) relayUnlocked(ctx context.Context, limit int, publish func(conte
 		return 0, err
 	}
 	work := context.WithoutCancel(ctx)
-	batch, misplaced := matching(jobs, s.onWire(work, jobs, publish))
+	batch, misplaced := matching(jobs, s.onWire(work, sign(ledger, jobs), publish))
 	if err := s.settleIn(work, s.pool, batch); err != nil {
 		return len(jobs), err
 	}

@@ -28,7 +28,6 @@ func (r *row) jobFields() []any {
 
 func (r *row) asJob() ackbox.Job {
 	r.job.CreatedAt = r.created.Time
-	r.job.Ledger = r.job.Queue != ""
 	if len(r.headers) > 0 {
 		// The column is written by Enqueue only. Headers that a hand-made row
 		// spelt otherwise are left out rather than stopping the whole batch.

@@ -25,6 +25,7 @@ type statements struct {
 	frontiers           string
 	purge, purgeDead    string
 	get, list, counts   string
+	identity            string
 	requeue, cancel     string
 }
 
@@ -64,6 +65,8 @@ func newStatements(d *dialect, cfg Config) statements {
 	text := func(query string) string { return d.bind(tokens.Replace(query)) }
 
 	s := statements{table: table}
+
+	s.identity = text(`SELECT {uuid ledger} FROM ` + versionTable(table) + ` WHERE version = 1`)
 
 	// Enqueue. Only a few numbers of rows have a statement, so that many calls
 	// do not fill the drivers' caches of prepared statements.
@@ -120,7 +123,7 @@ UPDATE {table} AS t SET
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
 	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
-	s.stateOf = text(`SELECT {id}, attempt, state FROM {table} WHERE id {in ids} AND {unfinished}`)
+	s.stateOf = text(`SELECT {id}, attempt, state, {unfinished} FROM {table} WHERE id {in ids}`)
 
 	// Complete, in the handler's transaction: this one waits for its row.
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}
@@ -129,8 +132,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 
 	// Current and Vouch.
-	s.current = text(`SELECT count(*) FROM {table}
-WHERE id = {id ?} AND attempt = ? AND resend = ? AND {unfinished}`)
+	s.current = text(`SELECT attempt, resend, {unfinished} FROM {table} WHERE id = {id ?}`)
 	s.vouch = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Sent)+` AND {unfinished} ORDER BY id {lock}`,
 		`UPDATE {table} SET seen_at = {now}`))
 

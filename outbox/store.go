@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 )
@@ -20,8 +21,10 @@ type Store struct {
 	d    *dialect
 	sql  statements
 	wake chan struct{}
-	turn chan struct{} // SQLite only: one claimed batch at a time, see Relay
-	wire wire          // PostgreSQL only: SQLite locks no rows
+	// known is the ledger's identity, a string, once it has been read.
+	known atomic.Value
+	turn  chan struct{} // SQLite only: one claimed batch at a time, see Relay
+	wire  wire          // PostgreSQL only: SQLite locks no rows
 	// front is PostgreSQL's only, too: SQLite keeps no dead rows.
 	front front
 	// released receives when rows that somebody waits for are committed.

@@ -92,14 +92,24 @@ func (s *Store) CompleteTx(ctx context.Context, tx *sql.Tx) error {
 }
 
 // finishIn completes the job of ctx's handler within the handler's transaction.
-func (s *Store) finishIn(ctx context.Context, c execer) error {
+func (s *Store) finishIn(ctx context.Context, c gorm.ConnPool) error {
 	run, err := jobOf(ctx)
 	if err != nil {
 		return err
 	}
 	job := run.Job
-	if !validID(job.ID) || !validCount(job.Attempt) {
+	switch {
+	case !validID(job.ID):
+		return fmt.Errorf("outbox: complete job %.100q: %w", job.ID, ackbox.ErrMissing)
+	case !validCount(job.Attempt):
 		return ackbox.ErrSuperseded // no row can be meant
+	}
+	own, err := s.identityIn(ctx, c)
+	switch {
+	case err != nil:
+		return err
+	case own != job.Ledger:
+		return fmt.Errorf("outbox: job %s has its row in ledger %.100s, and this Store is of ledger %s: complete it with the Store that its worker has", job.ID, job.Ledger, own)
 	}
 	bounded, cancel := s.deadline(ctx)
 	defer cancel()
@@ -115,9 +125,25 @@ func (s *Store) finishIn(ctx context.Context, c execer) error {
 	case err != nil:
 		return fmt.Errorf("outbox: complete job %s: %w", job.ID, err)
 	case n == 0:
-		return ackbox.ErrSuperseded
+		return s.whyNot(ctx, c, job.ID)
 	}
 	return nil
+}
+
+// whyNot says why a job could not be completed.
+func (s *Store) whyNot(ctx context.Context, c gorm.ConnPool, id string) error {
+	ctx, cancel := s.deadline(ctx)
+	defer cancel()
+	var row standing
+	var resend int
+	err := c.QueryRowContext(ctx, s.sql.current, id).Scan(&row.attempt, &resend, &row.open)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("outbox: complete job %s: %w", id, ackbox.ErrMissing)
+	case err != nil:
+		return fmt.Errorf("outbox: complete job %s: %w", id, err)
+	}
+	return ackbox.ErrSuperseded
 }
 
 // jobOf returns the ledger job whose handler ctx is in.
@@ -126,7 +152,7 @@ func jobOf(ctx context.Context) (ackbox.Run, error) {
 	if !ok {
 		return run, errors.New("outbox: the context is not a handler's: pass the ctx that Consume or FailAction was given")
 	}
-	if !run.Job.Ledger {
+	if run.Job.Ledger == "" {
 		return run, fmt.Errorf("outbox: message %s has no row: it was published to the queue by another service, so Complete cannot guard it", run.Job.ID)
 	}
 	return run, nil

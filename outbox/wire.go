@@ -36,7 +36,7 @@ func (w *wire) claimed(jobs []ackbox.Job) {
 		w.out = make(map[try]bool, len(jobs))
 	}
 	for i := range jobs {
-		if jobs[i].Ledger {
+		if jobs[i].Ledger != "" {
 			w.out[try{jobs[i].ID, jobs[i].Attempt}] = false
 		}
 	}

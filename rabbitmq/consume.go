@@ -185,6 +185,7 @@ func (s *subscription) delivery(d amqp.Delivery) ackbox.Delivery {
 		Job:         jobFrom(s.queue, &d),
 		Redelivered: d.Redelivered,
 		Returns:     count(d.Headers["x-delivery-count"]),
+		Strays:      count(d.Headers[ackbox.HeaderStrays]),
 		Receipt:     r,
 	}
 }

@@ -12,9 +12,9 @@ import (
 // deadSuffix ends the name of the queue that keeps what was given up.
 const deadSuffix = ".dead"
 
-// Bury puts a copy of d, a message that no ledger row stands behind and that
-// was given up, into the durable queue "<queue>.dead", with cause (at most 1024
-// bytes of it) in the header [ackbox.HeaderError]. nil means confirmed and
+// Bury puts a copy of d, a message that no row of the caller's ledger stands behind
+// and that was given up, into the durable queue "<queue>.dead", with cause (at most
+// 1024 bytes of it) in the header [ackbox.HeaderError]. nil means confirmed and
 // routed: acknowledge d now. Errors and what is copied: as in [Broker.Retry].
 // Messages stay there until [Broker.RequeueDead] or an operator takes them.
 func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) error {
@@ -35,11 +35,11 @@ func deadArgs(q ackbox.Queue) amqp.Table {
 }
 
 // RequeueDead moves at most limit messages from "<queue>.dead" back to the work
-// queue, oldest first, with their attempt reset to 1, and reports how many. A
-// message leaves the dead queue only after its copy is confirmed and routed, so
-// an interruption can duplicate one but lose none. No dead queue means that
-// nothing was ever buried: 0 and no error. ctx bounds the whole; each message
-// is bounded by Config.ConfirmTimeout.
+// queue, oldest first, and reports how many. Their attempt is reset to 1, but for
+// a job that went astray: its row counts that. A message leaves the dead queue only
+// after its copy is confirmed and routed, so an interruption can duplicate one but
+// lose none. No dead queue means that nothing was ever buried: 0 and no error. ctx
+// bounds the whole; each message is bounded by Config.ConfirmTimeout.
 func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int, error) {
 	q, err := b.queue(queue)
 	if err != nil {
@@ -87,9 +87,13 @@ func (b *Broker) revive(ctx context.Context, queue string, d amqp.Delivery) erro
 	if err != nil {
 		return err
 	}
-	job := jobFrom(queue, &d)
-	job.Attempt = 1
-	msg := copyOf(&ackbox.Delivery{Job: job, Receipt: &receipt{original: d}})
+	again := ackbox.Delivery{Job: jobFrom(queue, &d), Receipt: &receipt{original: d}}
+	if again.Ledger == "" {
+		again.Attempt = 1
+	} else {
+		again.Strays = 1 // not its first copy: the ledger will be asked
+	}
+	msg := copyOf(&again)
 	delete(msg.Headers, ackbox.HeaderError)
 	o := b.publishOne(ctx, g, outgoing{key: queue, mandatory: true, message: msg})
 	if o.Status != ackbox.Acked {

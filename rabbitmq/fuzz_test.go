@@ -164,8 +164,8 @@ func FuzzJobFrom(f *testing.F) {
 				t.Errorf("%s: %d", what, n)
 			}
 		}
-		if ledger, _ := headers[ackbox.HeaderLedger].(bool); job.Ledger != ledger {
-			t.Errorf("ledger is %v, of %v", job.Ledger, headers[ackbox.HeaderLedger])
+		if ledger, _ := headers[ackbox.HeaderLedger].(string); job.Ledger != ledger {
+			t.Errorf("ledger is %q, of %v", job.Ledger, headers[ackbox.HeaderLedger])
 		}
 		for name := range job.Headers {
 			if strings.HasPrefix(name, ackbox.HeaderPrefix) || name == "x-death" || name == "x-delivery-count" {
@@ -198,11 +198,11 @@ func FuzzTableSize(f *testing.F) {
 
 // What a dispatcher publishes is what a worker gets.
 func FuzzRoundTrip(f *testing.F) {
-	f.Add("id", "order.confirm", "x", "key", "traceparent", "00-1", []byte(`{}`), 2, 25, 1, true)
-	f.Add("", "", "", "", "", "", []byte{}, 1, 0, 0, true)
-	f.Add("\xff", "\x00", "x", "y", "X-Ackbox-Attempt", "9", []byte(nil), math.MaxInt32, math.MaxInt32, math.MaxInt32, true)
-	f.Add("id", "kind", "", "q", "x-death", "1", []byte("x"), 1, 1, 0, false)
-	f.Fuzz(func(t *testing.T, id, kind, exchange, key, name, value string, payload []byte, attempt, maxAttempts, resend int, ledger bool) {
+	f.Add("id", "order.confirm", "x", "key", "traceparent", "00-1", []byte(`{}`), 2, 25, 1, ledger)
+	f.Add("", "", "", "", "", "", []byte{}, 1, 0, 0, ledger)
+	f.Add("\xff", "\x00", "x", "y", "X-Ackbox-Attempt", "9", []byte(nil), math.MaxInt32, math.MaxInt32, math.MaxInt32, ledger)
+	f.Add("id", "kind", "", "q", "x-death", "1", []byte("x"), 1, 1, 0, "")
+	f.Fuzz(func(t *testing.T, id, kind, exchange, key, name, value string, payload []byte, attempt, maxAttempts, resend int, ledger string) {
 		valid := func(n, least int) bool { return n >= least && n <= math.MaxInt32 }
 		if !valid(attempt, 1) || !valid(maxAttempts, 0) || !valid(resend, 0) || strings.HasPrefix(name, ackbox.HeaderPrefix) {
 			return // outbox lets none of these through
@@ -220,7 +220,7 @@ func FuzzRoundTrip(f *testing.F) {
 			Headers: m.Headers, MessageId: m.MessageId, Type: m.Type, Timestamp: m.Timestamp, Body: m.Body, Exchange: exchange, RoutingKey: key,
 		})
 		want := job
-		if !ledger {
+		if ledger == "" {
 			want.Attempt, want.MaxAttempts, want.Resend = 1, 0, 0
 		}
 		if strings.HasPrefix(name, "x-") && len(got.Headers) == 0 {

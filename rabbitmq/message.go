@@ -29,8 +29,8 @@ func jobMessage(job *ackbox.Job) outgoing {
 	for name, value := range job.Headers {
 		headers[name] = value
 	}
-	if job.Ledger {
-		headers[ackbox.HeaderLedger] = true
+	if job.Ledger != "" {
+		headers[ackbox.HeaderLedger] = job.Ledger
 		headers[ackbox.HeaderMaxAttempts] = int64(job.MaxAttempts)
 		// What jobFrom assumes is left out: most messages are a first copy, and
 		// every header is encoded, stored and decoded again.
@@ -131,8 +131,8 @@ func jobFrom(queue string, d *amqp.Delivery) ackbox.Job {
 		Attempt:    max(1, count(d.Headers[ackbox.HeaderAttempt])),
 		CreatedAt:  d.Timestamp,
 	}
-	if ledger, ok := d.Headers[ackbox.HeaderLedger].(bool); ok && ledger {
-		job.Ledger = true
+	if ledger, ok := d.Headers[ackbox.HeaderLedger].(string); ok && ledger != "" {
+		job.Ledger = ledger
 		job.MaxAttempts = count(d.Headers[ackbox.HeaderMaxAttempts])
 		job.Resend = count(d.Headers[ackbox.HeaderResend])
 	}
@@ -220,6 +220,10 @@ func copyOf(d *ackbox.Delivery) amqp.Publishing {
 	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return bookkeeping(name) || name == "CC" || name == "BCC" })
 	msg.DeliveryMode = amqp.Persistent
 	msg.Headers[ackbox.HeaderAttempt] = int64(d.Attempt)
+	delete(msg.Headers, ackbox.HeaderStrays)
+	if d.Strays > 0 {
+		msg.Headers[ackbox.HeaderStrays] = int64(d.Strays)
+	}
 	return msg
 }
 

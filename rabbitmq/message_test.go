@@ -19,17 +19,20 @@ import (
 	"github.com/ackbox/ackbox/rabbitmq"
 )
 
+// ledger is the identity of the ledger of these tests' jobs.
+const ledger = "00000000-0000-4000-8000-000000000001"
+
 func TestJobMessage(t *testing.T) {
 	t.Parallel()
 	created := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	job := ackbox.Job{
 		ID: "id", Kind: "order.confirm", Queue: "q", Exchange: "x", RoutingKey: "k", Mandatory: true,
 		Payload: []byte(`{}`), Headers: map[string]string{"traceparent": "00-1"},
-		Attempt: 2, MaxAttempts: 25, Resend: 1, CreatedAt: created, Ledger: true,
+		Attempt: 2, MaxAttempts: 25, Resend: 1, CreatedAt: created, Ledger: ledger,
 	}
 	want := amqp.Publishing{
 		Headers: amqp.Table{
-			"traceparent": "00-1", ackbox.HeaderLedger: true, ackbox.HeaderAttempt: int64(2),
+			"traceparent": "00-1", ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: int64(2),
 			ackbox.HeaderMaxAttempts: int64(25), ackbox.HeaderResend: int64(1),
 		},
 		ContentType: "application/json", DeliveryMode: amqp.Persistent,
@@ -38,7 +41,7 @@ func TestJobMessage(t *testing.T) {
 	if got := rabbitmq.JobMessage(&job).Message(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	job.Ledger = false
+	job.Ledger = ""
 	want.Headers = amqp.Table{"traceparent": "00-1"}
 	if got := rabbitmq.JobMessage(&job).Message(); !reflect.DeepEqual(got, want) {
 		t.Errorf("publish-only: got  %+v\nwant %+v", got, want)
@@ -48,7 +51,7 @@ func TestJobMessage(t *testing.T) {
 func TestJobFromForeignMessages(t *testing.T) {
 	t.Parallel()
 	type fields struct {
-		Ledger                       bool
+		Ledger                       string
 		Attempt, MaxAttempts, Resend int
 	}
 	deep := amqp.Table{"a": []any{amqp.Table{"b": []any{int8(1), nil}}}}
@@ -64,15 +67,15 @@ func TestJobFromForeignMessages(t *testing.T) {
 		"attempt is text":     {amqp.Table{ackbox.HeaderAttempt: "3"}, fields{Attempt: 1}},
 		"attempt is a table":  {amqp.Table{ackbox.HeaderAttempt: deep}, fields{Attempt: 1}},
 		"attempt is nil":      {amqp.Table{ackbox.HeaderAttempt: nil}, fields{Attempt: 1}},
-		"ledger is text":      {amqp.Table{ackbox.HeaderLedger: "true", ackbox.HeaderResend: int64(4)}, fields{Attempt: 1}},
-		"ledger is false":     {amqp.Table{ackbox.HeaderLedger: false, ackbox.HeaderMaxAttempts: int64(4)}, fields{Attempt: 1}},
+		"ledger is true":      {amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderResend: int64(4)}, fields{Attempt: 1}},
+		"ledger is empty":     {amqp.Table{ackbox.HeaderLedger: "", ackbox.HeaderMaxAttempts: int64(4)}, fields{Attempt: 1}},
 		"ledger": {
-			amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderAttempt: int64(2), ackbox.HeaderMaxAttempts: int16(9), ackbox.HeaderResend: uint32(1)},
-			fields{Ledger: true, Attempt: 2, MaxAttempts: 9, Resend: 1},
+			amqp.Table{ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: int64(2), ackbox.HeaderMaxAttempts: int16(9), ackbox.HeaderResend: uint32(1)},
+			fields{Ledger: ledger, Attempt: 2, MaxAttempts: 9, Resend: 1},
 		},
 		"ledger with nonsense": {
-			amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderAttempt: 1.5, ackbox.HeaderMaxAttempts: []byte("x"), ackbox.HeaderResend: amqp.Decimal{}},
-			fields{Ledger: true, Attempt: 1},
+			amqp.Table{ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: 1.5, ackbox.HeaderMaxAttempts: []byte("x"), ackbox.HeaderResend: amqp.Decimal{}},
+			fields{Ledger: ledger, Attempt: 1},
 		},
 	}
 	for name, test := range tests {

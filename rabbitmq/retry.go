@@ -11,11 +11,11 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// Retry parks a copy of d, a message that no ledger row stands behind, in the
-// broker, from where it comes back to its queue after delay. The pause is
-// rounded up to the next of Config.RetryLadder; beyond the longest it is the
-// longest. The copy keeps all properties and headers with their types (but see
-// below) and carries d.Attempt, which the caller has raised already.
+// Retry parks a copy of d, a message that no row of the caller's ledger stands
+// behind, in the broker, from where it comes back to its queue after delay. The
+// pause is rounded up to the next of Config.RetryLadder; beyond the longest it is
+// the longest. The copy keeps all properties and headers with their types (but see
+// below) and carries d.Attempt and d.Strays, which the caller has raised already.
 //
 // nil means confirmed and routed: acknowledge d now. After an error d is
 // untouched; requeue it after a pause. It is never waited for longer than

@@ -19,8 +19,12 @@ type Ledger interface {
 	// Finish records outcomes and returns a verdict for each, in order. It is
 	// idempotent.
 	Finish(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error)
-	// Current reports whether a delivered job still is the current copy.
-	Current(ctx context.Context, job ackbox.Job) (bool, error)
+	// Current answers whether a delivered job still is the current copy: Current,
+	// Stale or Missing.
+	Current(ctx context.Context, job ackbox.Job) (ackbox.Verdict, error)
+	// Identity returns what ackbox.Job.Ledger is of this ledger's jobs. It never
+	// changes.
+	Identity(ctx context.Context) (string, error)
 	// Vouch records that jobs are in this worker's hands.
 	Vouch(ctx context.Context, ids []string) error
 }
@@ -42,9 +46,10 @@ type Broker interface {
 	// unsettled. When ctx ends it stops intake, waits until all that were
 	// handed out are settled and returns nil; a lost subscription is an error.
 	Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error
-	// Retry parks a copy of a message without a row for delay.
+	// Retry parks a copy of a message without a row in this ledger for delay.
 	Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error
-	// Bury puts a copy of a message without a row into the dead queue.
+	// Bury puts a copy of a message without a row in this ledger into the dead
+	// queue.
 	Bury(ctx context.Context, d ackbox.Delivery, cause string) error
 }
 

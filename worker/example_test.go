@@ -27,8 +27,11 @@ func (p printed) Finish(_ context.Context, transitions []ackbox.Transition) ([]a
 	return verdicts, nil
 }
 
-func (printed) Current(context.Context, ackbox.Job) (bool, error) { return true, nil }
-func (printed) Vouch(context.Context, []string) error             { return nil }
+func (printed) Current(context.Context, ackbox.Job) (ackbox.Verdict, error) {
+	return ackbox.Current, nil
+}
+func (printed) Identity(context.Context) (string, error) { return "printed", nil }
+func (printed) Vouch(context.Context, []string) error    { return nil }
 
 // charge is a handler: nil finishes the job, an error has it tried again, and
 // what cannot succeed goes to FailAction at once.
@@ -80,7 +83,7 @@ func Example() {
 		// A dispatcher would do this.
 		broker.Publish(ctx, []ackbox.Job{{
 			ID: fmt.Sprint(id), Kind: "card.charge", Queue: ackbox.DefaultQueue, RoutingKey: ackbox.DefaultQueue,
-			Payload: []byte(payload), Attempt: 1, MaxAttempts: 3, Ledger: true,
+			Payload: []byte(payload), Attempt: 1, MaxAttempts: 3, Ledger: "printed",
 		}})
 		<-ledger.finished
 	}

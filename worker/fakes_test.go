@@ -41,15 +41,16 @@ type ledger struct {
 
 	mu      sync.Mutex
 	finish  func([]ackbox.Transition) ([]ackbox.Verdict, error)
-	current func(ackbox.Job) (bool, error)
+	current func(ackbox.Job) (ackbox.Verdict, error)
 	vouch   func() error
+	who     func() (string, error)
 }
 
 // recover makes the ledger say yes to everything again.
 func (l *ledger) recover() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.finish, l.current, l.vouch = nil, nil, nil
+	l.finish, l.current, l.vouch, l.who = nil, nil, nil, nil
 }
 
 // Finish implements worker.Ledger.
@@ -75,14 +76,28 @@ func (l *ledger) Finish(_ context.Context, ts []ackbox.Transition) ([]ackbox.Ver
 }
 
 // Current implements worker.Ledger.
-func (l *ledger) Current(_ context.Context, job ackbox.Job) (bool, error) {
+func (l *ledger) Current(_ context.Context, job ackbox.Job) (ackbox.Verdict, error) {
 	l.mu.Lock()
 	current := l.current
 	l.mu.Unlock()
 	if current != nil {
 		return current(job)
 	}
-	return true, nil
+	return ackbox.Current, nil
+}
+
+// identity is the fake ledger's.
+const identity = "00000000-0000-4000-8000-000000000001"
+
+// Identity implements worker.Ledger.
+func (l *ledger) Identity(context.Context) (string, error) {
+	l.mu.Lock()
+	who := l.who
+	l.mu.Unlock()
+	if who != nil {
+		return who()
+	}
+	return identity, nil
 }
 
 // Vouch implements worker.Ledger.
@@ -262,7 +277,7 @@ func (b *bench) pass(d time.Duration) {
 
 // job is a first delivery of a ledger job.
 func job(id string) ackbox.Delivery {
-	return ackbox.Delivery{Job: ackbox.Job{ID: id, Kind: "k", Queue: "default", Attempt: 1, MaxAttempts: 3, Ledger: true}}
+	return ackbox.Delivery{Job: ackbox.Job{ID: id, Kind: "k", Queue: "default", Attempt: 1, MaxAttempts: 3, Ledger: identity}}
 }
 
 // expect compares the diary with what should have happened since the last

@@ -24,22 +24,25 @@ type inHand struct {
 	settled  bool
 }
 
-// try identifies a job's try, whichever copy carries it.
+// try identifies a job's try, whichever copy carries it. Two ledgers may know the
+// same id, if one is a copy of the other.
 type try struct {
-	id      string
-	attempt int
+	ledger, id string
+	attempt    int
 }
+
+func tryOf(d ackbox.Delivery) try { return try{d.Ledger, d.ID, d.Attempt} }
 
 // held is the set of deliveries in hand. Safe for concurrent use.
 type held struct {
 	mu       sync.Mutex
 	all      map[*inHand]struct{}
-	jobs     map[try]*inHand     // those with a row
-	returned map[string]struct{} // ids of jobs given back that the ledger has not heard of since
+	jobs     map[try]*inHand  // those with a row
+	returned map[try]struct{} // jobs given back that the ledger has not heard of since
 }
 
 func newHeld() *held {
-	return &held{all: make(map[*inHand]struct{}), jobs: make(map[try]*inHand), returned: make(map[string]struct{})}
+	return &held{all: make(map[*inHand]struct{}), jobs: make(map[try]*inHand), returned: make(map[try]struct{})}
 }
 
 // take adds d. If another copy of the same try is in hand already, d is joined
@@ -48,8 +51,8 @@ func newHeld() *held {
 func (s *held) take(d ackbox.Delivery) *inHand {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := try{d.ID, d.Attempt}
-	if first, ok := s.jobs[key]; ok && d.Ledger {
+	key := tryOf(d)
+	if first, ok := s.jobs[key]; ok && d.Ledger != "" {
 		if d.Resend > first.Resend {
 			first.newer = append(first.newer, d.Receipt)
 		} else {
@@ -59,7 +62,7 @@ func (s *held) take(d ackbox.Delivery) *inHand {
 	}
 	h := &inHand{Delivery: d, set: s, taken: time.Now(), copies: []ackbox.Receipt{d.Receipt}}
 	s.all[h] = struct{}{}
-	if d.Ledger {
+	if d.Ledger != "" {
 		s.jobs[key] = h
 	}
 	return h
@@ -163,32 +166,42 @@ func (s *held) drop(h *inHand, returned bool) (copies, newer []ackbox.Receipt) {
 	}
 	h.settled = true
 	delete(s.all, h)
-	if key := (try{h.ID, h.Attempt}); s.jobs[key] == h {
+	if key := tryOf(h.Delivery); s.jobs[key] == h {
 		delete(s.jobs, key)
 		if returned {
-			s.returned[h.ID] = struct{}{}
+			s.returned[key] = struct{}{}
 		}
 	}
 	return h.copies, h.newer
 }
 
-// toVouch returns the jobs that the ledger has to hear of: all of them, or
-// those that it has not heard of from this worker and that were handed out
-// before or have been in hand for a while; and the ids of what was given back.
-func (s *held) toVouch(all bool) (jobs []*inHand, returned []string) {
+// toVouch returns the jobs that their ledger, the one of that identity, has to hear
+// of: all of them, or those that it has not heard of from this worker and that were
+// handed out before or have been in hand for a while; and the ids of what was given
+// back.
+func (s *held) toVouch(ledger string, all bool) (jobs []*inHand, returned []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	for _, h := range s.jobs {
-		if all || !h.vouched && (again(h.Delivery) || now.Sub(h.taken) >= lookInterval) {
+		if h.Ledger == ledger && (all || !h.vouched && (again(h.Delivery) || now.Sub(h.taken) >= lookInterval)) {
 			jobs = append(jobs, h)
 		}
 	}
-	for id := range s.returned {
-		returned = append(returned, id)
+	for key := range s.returned {
+		if key.ledger == ledger {
+			returned = append(returned, key.id)
+		}
 	}
 	clear(s.returned)
 	return jobs, returned
+}
+
+// any reports whether there may be something to vouch for.
+func (s *held) any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.jobs)+len(s.returned) > 0
 }
 
 // again reports whether d was in somebody's hands before.

@@ -48,19 +48,28 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 		h.requeue()
 		return
 	}
+	own, stray, err := r.isStray(intake, h)
+	switch {
+	case err != nil:
+		h.requeue()
+		return
+	case stray:
+		r.stray(work, h, own)
+		return
+	}
 	entry, known := r.entries[h.Kind]
 	if !known {
 		r.unknownKind(work, h)
 		return
 	}
-	if h.Ledger && !h.First() {
-		current, err := r.ask(intake, h.Job)
+	if h.Ledger != "" && !h.First() {
+		verdict, err := r.ask(intake, h.Job)
 		if err != nil {
 			h.requeue()
 			return
 		}
-		if !current {
-			r.skip(h)
+		if verdict != ackbox.Current {
+			r.drop(work, h, verdict)
 			return
 		}
 	}
@@ -68,14 +77,16 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 		r.failed(work, h, entry, fmt.Errorf("came back from the broker %d times without an outcome: its workers may be dying of it", h.Returns))
 		return
 	}
-	err := r.call(work, h, entry.Timeout, nil, entry.Handler.Consume)
+	err = r.call(work, h, entry.Timeout, nil, entry.Handler.Consume)
 	switch {
 	case h.gone():
 		// Run has given up waiting for it: another worker has the job.
 	case err == nil:
 		r.done(h)
+	case errors.Is(err, ackbox.ErrMissing):
+		r.drop(work, h, ackbox.Missing)
 	case errors.Is(err, ackbox.ErrSuperseded):
-		r.skip(h)
+		r.drop(work, h, ackbox.Stale)
 	case work.Err() != nil:
 		// Cancelled by us, not failed: no try is charged.
 		h.requeue()
@@ -89,20 +100,20 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 
 // ask asks the ledger whether job is still the current copy, until it answers
 // or intake ends.
-func (r *run) ask(intake context.Context, job ackbox.Job) (bool, error) {
+func (r *run) ask(intake context.Context, job ackbox.Job) (ackbox.Verdict, error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		current, err := r.askOnce(intake, job)
+		verdict, err := r.askOnce(intake, job)
 		if err == nil || intake.Err() != nil {
-			return current, err
+			return verdict, err
 		}
 		r.cfg.Logger.WarnContext(intake, "worker: the ledger cannot be asked; a job waits for it", "kind", job.Kind, "id", job.ID, "error", err)
 		if !sleep(intake, jitter(pause)) {
-			return false, intake.Err()
+			return 0, intake.Err()
 		}
 	}
 }
 
-func (r *run) askOnce(ctx context.Context, job ackbox.Job) (bool, error) {
+func (r *run) askOnce(ctx context.Context, job ackbox.Job) (ackbox.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
 	return r.ledger.Current(ctx, job)
@@ -181,13 +192,13 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 			r.dead(work, h, describe(cause), cause)
 			return
 		}
-		current, counts := r.stillOurs(work, h)
+		verdict, counts := r.stillOurs(work, h)
 		switch {
 		case work.Err() != nil:
 			h.requeue() // another worker will call FailAction again
 			return
-		case !current:
-			r.skip(h) // finished by a call whose answer was lost, or sent again
+		case verdict != ackbox.Current:
+			r.drop(work, h, verdict) // finished by a call whose answer was lost, or sent again
 			return
 		case !counts, errors.Is(err, ackbox.ErrBusy):
 			n--
@@ -206,22 +217,22 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 // stillOurs asks the ledger whether h is the current copy, for as long as it
 // takes, and whether it was there for reading and writing at once. A message
 // without a row always is.
-func (r *run) stillOurs(work context.Context, h *inHand) (current, atOnce bool) {
-	if !h.Ledger {
-		return true, true
+func (r *run) stillOurs(work context.Context, h *inHand) (verdict ackbox.Verdict, atOnce bool) {
+	if h.Ledger == "" {
+		return ackbox.Current, true
 	}
-	current, err := r.askOnce(work, h.Job)
+	verdict, err := r.askOnce(work, h.Job)
 	if atOnce = err == nil; !atOnce {
-		current, _ = r.ask(work, h.Job) // its only error is the end of work
+		verdict, _ = r.ask(work, h.Job) // its only error is the end of work
 	}
 	// One that can only be read, as during a failover, is away as well.
-	for pause := minPause; current && r.vouchFor(work, h) != nil; pause = min(2*pause, maxPause) {
+	for pause := minPause; verdict == ackbox.Current && r.vouchFor(work, h) != nil; pause = min(2*pause, maxPause) {
 		atOnce = false
 		if !sleep(work, jitter(pause)) {
 			break
 		}
 	}
-	return current, atOnce
+	return verdict, atOnce
 }
 
 // vouchFor writes to the ledger that h is here.

@@ -14,7 +14,7 @@ import (
 // done records that the job was handled.
 func (r *run) done(h *inHand) {
 	r.count.done.Add(1)
-	if !h.Ledger {
+	if h.Ledger == "" {
 		h.ack()
 		return
 	}
@@ -25,7 +25,7 @@ func (r *run) done(h *inHand) {
 // another copy of the same.
 func (r *run) again(work context.Context, h *inHand, wait time.Duration, charge bool, reason string) {
 	wait = max(0, wait)
-	if h.Ledger {
+	if h.Ledger != "" {
 		r.recorder.add(h, ackbox.Transition{To: ackbox.Pending, After: wait, Charge: charge, Error: reason})
 		return
 	}
@@ -46,7 +46,7 @@ func (r *run) dead(work context.Context, h *inHand, reason string, summary error
 	r.count.dead.Add(1)
 	line := oneLine(summary)
 	r.cfg.Logger.ErrorContext(work, "worker: a job is dead", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "attempt", h.Attempt, "error", line)
-	if h.Ledger {
+	if h.Ledger != "" {
 		r.recorder.add(h, ackbox.Transition{To: ackbox.Dead, Error: reason})
 		return
 	}
@@ -61,16 +61,10 @@ func oneLine(err error) string {
 	return strings.ReplaceAll(fmt.Sprintf("%v", err), "\n", "; ")
 }
 
-// skip drops a delivery that the ledger does not want run.
-func (r *run) skip(h *inHand) {
-	r.count.skipped.Add(1)
-	h.ack()
-}
-
 // replaceTimeout bounds the wait for the confirm of a copy.
 const replaceTimeout = 30 * time.Second
 
-// replace acknowledges a message without a row once its copy is confirmed. If
+// replace acknowledges a message without a row here once its copy is confirmed. If
 // that cannot be had in time the message goes back to its queue.
 func (r *run) replace(work context.Context, h *inHand, what string, publish func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(work, replaceTimeout)
@@ -83,7 +77,7 @@ func (r *run) replace(work context.Context, h *inHand, what string, publish func
 			return
 		}
 		if errors.Is(err, ackbox.ErrClosed) || !sleep(ctx, jitter(pause)) {
-			r.cfg.Logger.WarnContext(work, "worker: a message without a row cannot be put aside; it goes back to its queue", "what", what, "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
+			r.cfg.Logger.WarnContext(work, "worker: a message without a row here cannot be put aside; it goes back to its queue", "what", what, "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
 			h.requeue()
 			return
 		}

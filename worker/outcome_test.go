@@ -98,7 +98,7 @@ func TestFailActionDuringAnOutage(t *testing.T) {
 			return nil
 		},
 	}
-	away := func(ackbox.Job) (bool, error) { return false, down }
+	away := func(ackbox.Job) (ackbox.Verdict, error) { return 0, down }
 	for name, cut := range map[string]func(*ledger){
 		"away":      func(l *ledger) { l.current = away },
 		"read-only": func(l *ledger) { l.vouch = func() error { return down } },
@@ -121,7 +121,7 @@ func TestFailActionDuringAnOutage(t *testing.T) {
 	// Another worker has finished the job, or its copy is on the way.
 	up = false
 	run(t, worker.Config{}, h, func(b *bench) {
-		b.ledger.current = func(ackbox.Job) (bool, error) { return false, nil }
+		b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Stale, nil }
 		b.deliver(job("j"))
 		b.expect("ack j")
 	})
@@ -194,7 +194,7 @@ func TestAsksTheLedger(t *testing.T) {
 			t.Errorf("%s ran although the ledger said no", d.ID)
 			return nil
 		}}, func(b *bench) {
-			b.ledger.current = func(ackbox.Job) (bool, error) { return false, nil }
+			b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Stale, nil }
 			b.deliver(d)
 			b.expect("ack " + d.ID)
 			if s := b.worker.Stats(); s.Skipped != 1 {
@@ -205,7 +205,7 @@ func TestAsksTheLedger(t *testing.T) {
 	// It waits for a ledger that cannot be asked.
 	run(t, worker.Config{}, plain{}, func(b *bench) {
 		down := errors.New("database is down")
-		b.ledger.current = func(ackbox.Job) (bool, error) { return true, down }
+		b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Current, down }
 		b.deliver(redelivered)
 		b.pass(time.Minute)
 		if story := b.diary.String(); strings.Contains(story, "ack") || strings.Contains(story, "done") {
@@ -237,7 +237,7 @@ func TestUnknownKind(t *testing.T) {
 	run(t, worker.Config{}, plain{}, func(b *bench) {
 		d, foreign, nameless := job("j"), job("f"), job("n")
 		d.Kind, foreign.Kind, nameless.Kind = "new", "new", ""
-		foreign.Ledger, nameless.Ledger = false, false
+		foreign.Ledger, nameless.Ledger = "", ""
 		for _, d := range []ackbox.Delivery{d, foreign, nameless} {
 			b.deliver(d)
 			b.pass(time.Second)
@@ -258,7 +258,7 @@ func TestWithoutRow(t *testing.T) {
 	var result error
 	h := plain{consume: func(context.Context, ackbox.Job) error { return result }}
 	foreign := job("m")
-	foreign.Ledger, foreign.MaxAttempts = false, 0
+	foreign.Ledger, foreign.MaxAttempts = "", 0
 	last := foreign
 	last.Attempt = 10
 	run(t, worker.Config{}, h, func(b *bench) {

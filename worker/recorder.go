@@ -246,6 +246,9 @@ func (r *recorder) ask(ctx context.Context, group []*outcome) error {
 			r.open = append(r.open, o)
 			continue
 		}
+		if verdicts[i] == ackbox.Missing {
+			r.missing(ctx, o.h)
+		}
 		durable = append(durable, o.h)
 	}
 	ackAll(durable)

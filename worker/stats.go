@@ -15,6 +15,12 @@ type Stats struct {
 	Dead int64
 	// Skipped deliveries were not run: the ledger knew better.
 	Skipped int64
+	// Missing deliveries are those whose row the ledger does not have: they were not
+	// run, or their outcome could not be recorded.
+	Missing int64
+	// Strays are deliveries of jobs of other ledgers, which were put aside: an alert
+	// belongs on this number.
+	Strays int64
 	// UnknownKind deliveries had no handler here and were put off.
 	UnknownKind int64
 	// InHand deliveries are running or waiting in this process now.
@@ -26,7 +32,7 @@ type Stats struct {
 }
 
 type counters struct {
-	done, retried, snoozed, dead, skipped, unknownKind atomic.Int64
+	done, retried, snoozed, dead, skipped, missing, strays, unknownKind atomic.Int64
 }
 
 // Stats returns the counts so far. Safe for concurrent use.
@@ -38,6 +44,8 @@ func (w *Worker) Stats() Stats {
 		Snoozed:     w.count.snoozed.Load(),
 		Dead:        w.count.dead.Load(),
 		Skipped:     w.count.skipped.Load(),
+		Missing:     w.count.missing.Load(),
+		Strays:      w.count.strays.Load(),
 		UnknownKind: w.count.unknownKind.Load(),
 		InHand:      inHand,
 		Overdue:     overdue,

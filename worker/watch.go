@@ -52,17 +52,24 @@ func (r *run) vouchNow() {
 // vouch tells the ledger what is in hand: all of it, or what it has to hear
 // sooner than by interval.
 func (r *run) vouch(ctx context.Context, all bool) {
-	jobs, returned := r.held.toVouch(all)
-	ids := returned
-	for _, h := range jobs {
-		ids = append(ids, h.ID)
-	}
-	if len(ids) == 0 {
+	if !r.held.any() {
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	err := r.ledger.Vouch(bounded, ids)
+	var jobs []*inHand
+	var ids []string
+	ledger, err := r.identity(bounded)
+	if err == nil {
+		jobs, ids = r.held.toVouch(ledger, all)
+		for _, h := range jobs {
+			ids = append(ids, h.ID)
+		}
+		if len(ids) == 0 {
+			return
+		}
+		err = r.ledger.Vouch(bounded, ids)
+	}
 	if err == nil {
 		r.held.heard(jobs)
 		r.mute = false

@@ -21,6 +21,8 @@ type Worker struct {
 	entries map[string]handler.Entry
 	running atomic.Bool
 	held    *held
+	own     atomic.Value // the ledger's identity, a string, once it is known
+	said    notices      // what was logged lately
 	count   counters
 }
 

@@ -187,6 +187,9 @@ var lastID atomic.Int64
 
 // jobFor returns a job with every field set that travels, addressed to queue
 // through the default exchange.
+// ledger is the identity of the ledger of these jobs.
+const ledger = "00000000-0000-4000-8000-000000000001"
+
 func jobFor(queue string) ackbox.Job {
 	n := lastID.Add(1)
 	return ackbox.Job{
@@ -200,7 +203,7 @@ func jobFor(queue string) ackbox.Job {
 		Attempt:     1,
 		MaxAttempts: 25,
 		CreatedAt:   time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC),
-		Ledger:      true,
+		Ledger:      ledger,
 	}
 }
 
@@ -216,7 +219,7 @@ func jobsFor(queue string, n int) []ackbox.Job {
 // foreign returns a message of another service: no ledger row stands behind it.
 func foreign(queue string) ackbox.Job {
 	job := jobFor(queue)
-	job.Ledger, job.MaxAttempts = false, 0
+	job.Ledger, job.MaxAttempts = "", 0
 	return job
 }
 

@@ -26,10 +26,10 @@ func roundTrip(f *fixture) {
 		{name: "any bytes", change: func(j *ackbox.Job) { j.Payload = everyByte }},
 		{name: "empty payload", change: func(j *ackbox.Job) { j.Payload = nil }},
 		{name: "largest payload", change: func(j *ackbox.Job) { j.Payload = bytes.Repeat([]byte("x"), MaxMessageBytes) }},
-		{name: "another service's message", change: func(j *ackbox.Job) { j.Ledger, j.MaxAttempts = false, 0 }},
+		{name: "another service's message", change: func(j *ackbox.Job) { j.Ledger, j.MaxAttempts = "", 0 }},
 		{
 			name:   "publish-only message", // carries none of our headers
-			change: func(j *ackbox.Job) { j.Queue, j.Ledger, j.Mandatory = "", false, false },
+			change: func(j *ackbox.Job) { j.Queue, j.Ledger, j.Mandatory = "", "", false },
 			want:   func(j *ackbox.Job) { j.Queue, j.MaxAttempts = work, 0 },
 		},
 	}
@@ -193,7 +193,7 @@ func routing(f *fixture) {
 	}
 	for _, tt := range tests {
 		job := jobFor("")
-		job.Ledger, job.MaxAttempts = false, 0
+		job.Ledger, job.MaxAttempts = "", 0
 		job.Exchange, job.RoutingKey = tt.exchange, tt.key
 		status := ackbox.Acked
 		if tt.queues == nil {

@@ -83,6 +83,40 @@ func buryAndRequeue(f *fixture) {
 	}
 }
 
+// A job that went astray keeps what its own ledger knows it by, wherever it is put.
+func strays(f *fixture) {
+	job := jobFor(work)
+	job.Attempt, job.Resend = 3, 2
+	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	s := f.subscribe(work, 1)
+	came := func(strays int) ackbox.Delivery {
+		d := s.next()
+		f.sameContent(d.Job, job)
+		if d.Strays != strays || d.Returns != 0 || d.Redelivered {
+			f.t.Errorf("came as %+v, want %d strays", d, strays)
+		}
+		return d
+	}
+	for strays := range 3 {
+		d := came(strays)
+		aside := d
+		aside.Strays++
+		f.must("Retry", f.Retry(f.ctx, aside, Ladder()[0]))
+		f.must("Ack", d.Receipt.Ack())
+	}
+	d := came(3)
+	f.must("Bury", f.Bury(f.ctx, d, "another ledger's"))
+	f.must("Ack", d.Receipt.Ack())
+	if n, err := f.RequeueDead(f.ctx, work, 10); n != 1 || err != nil {
+		f.t.Fatalf("RequeueDead: %d, %v; want 1", n, err)
+	}
+	d = came(1)
+	if d.First() {
+		f.t.Error("what was buried claims to be a first delivery")
+	}
+	f.must("Ack", d.Receipt.Ack())
+}
+
 func requeueDeadLimit(f *fixture) {
 	for range 3 {
 		f.must("Bury", f.Bury(f.ctx, ackbox.Delivery{Job: foreign(work)}, "cause"))

@@ -72,6 +72,7 @@ func Run(t *testing.T, factory func(t *testing.T, topology ackbox.Topology) Brok
 		{"Retry", oneQueue(), retry},
 		{"RetryBlocksNothing", oneQueue(), retryBlocksNothing},
 		{"BuryAndRequeue", oneQueue(), buryAndRequeue},
+		{"Strays", oneQueue(), strays},
 		{"RequeueDeadLimit", oneQueue(), requeueDeadLimit},
 		{"CloseWhileConsuming", oneQueue(), closeWhileConsuming},
 		{"AfterClose", oneQueue(), afterClose},

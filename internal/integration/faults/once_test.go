@@ -59,13 +59,15 @@ func (s *stage) publishCopies() {
 		MaxAttempts int64
 	}
 	s.must("read the jobs", s.db.WithContext(s.ctx).Raw(`SELECT id::text, kind, payload, max_attempts FROM ackbox_jobs`).Scan(&rows).Error)
+	ledger, err := s.app.Store.Identity(s.ctx)
+	s.must("read the ledger's identity", err)
 	ch := s.stranger()
 	s.must("ask for confirms", ch.Confirm(false))
 	for _, r := range rows {
 		confirm, err := ch.PublishWithDeferredConfirmWithContext(s.ctx, "", shop.Queue, true, false, amqp.Publishing{
 			DeliveryMode: amqp.Persistent, MessageId: r.ID, Type: r.Kind, Body: r.Payload,
 			Headers: amqp.Table{
-				ackbox.HeaderLedger: true, ackbox.HeaderAttempt: int64(1),
+				ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: int64(1),
 				ackbox.HeaderMaxAttempts: r.MaxAttempts, ackbox.HeaderResend: int64(0),
 			},
 		})

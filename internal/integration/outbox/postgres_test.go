@@ -159,8 +159,8 @@ func TestOnTheWire(t *testing.T) {
 		if err != nil || verdicts[0] != ackbox.Busy {
 			t.Errorf("Finish: %v, %v; want busy", verdicts, err)
 		}
-		if current, err := s.Current(ctx, jobs[0]); !current || err != nil {
-			t.Errorf("Current: %v, %v", current, err)
+		if verdict, err := s.Current(ctx, jobs[0]); verdict != ackbox.Current || err != nil {
+			t.Errorf("Current: %v, %v", verdict, err)
 		}
 		run := ackbox.WithRun(ctx, ackbox.Run{Job: jobs[0]})
 		err = db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(run, tx) })

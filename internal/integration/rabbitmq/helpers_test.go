@@ -210,7 +210,7 @@ func jobs(queue string, n int) []ackbox.Job {
 	for i := range list {
 		list[i] = ackbox.Job{
 			ID: uuid.Must(uuid.NewV7()).String(), Kind: "kind", Queue: queue, RoutingKey: queue,
-			Mandatory: true, Payload: []byte(`{}`), Attempt: 1, MaxAttempts: 3, Ledger: true,
+			Mandatory: true, Payload: []byte(`{}`), Attempt: 1, MaxAttempts: 3, Ledger: "00000000-0000-4000-8000-000000000001",
 		}
 	}
 	return list

@@ -50,7 +50,7 @@ func TestRetryKeepsForeignMessages(t *testing.T) {
 			s := f.subscribe(work, 1)
 			for attempt := 1; attempt <= 3; attempt++ {
 				d := s.next()
-				if d.Attempt != attempt || d.Ledger || d.ID != "message" || d.Kind != "kind" || d.Headers["int"] != "-7" || string(d.Payload) != "not JSON" {
+				if d.Attempt != attempt || d.Ledger != "" || d.ID != "message" || d.Kind != "kind" || d.Headers["int"] != "-7" || string(d.Payload) != "not JSON" {
 					t.Fatalf("attempt %d came as %+v", attempt, d.Job)
 				}
 				if d.Returns != 0 || d.Redelivered {
@@ -120,7 +120,7 @@ func TestRetryRefusesWhatTheFramesDoNotHold(t *testing.T) {
 	p, via := proxied(t)
 	f := ready(t, rabbitmq.Config{URL: via})
 	job := jobs(work, 1)[0]
-	job.Ledger, job.Headers = false, map[string]string{"big": strings.Repeat("x", 140_000)}
+	job.Ledger, job.Headers = "", map[string]string{"big": strings.Repeat("x", 140_000)}
 	err := f.Retry(f.ctx, ackbox.Delivery{Job: job}, 0)
 	if err == nil || !strings.Contains(err.Error(), "frames") {
 		t.Errorf("Retry: %v", err)

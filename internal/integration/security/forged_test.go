@@ -59,7 +59,9 @@ func (f *forger) row(opts ...outbox.Option) string {
 
 func (f *forger) send(job ackbox.Job) {
 	f.Helper()
-	job.Queue, job.RoutingKey, job.Ledger, job.Payload = ackbox.DefaultQueue, ackbox.DefaultQueue, true, []byte(`"forged"`)
+	ledger, err := f.store.Identity(f.ctx)
+	must(f.T, "Identity", err)
+	job.Queue, job.RoutingKey, job.Ledger, job.Payload = ackbox.DefaultQueue, ackbox.DefaultQueue, ledger, []byte(`"forged"`)
 	if o := f.broker.Publish(f.ctx, []ackbox.Job{job})[0]; o.Status != ackbox.Acked {
 		f.Fatalf("published: %v %s", o.Status, o.Reason)
 	}

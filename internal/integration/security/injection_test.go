@@ -123,7 +123,9 @@ func (g *target) live(s string) {
 		return ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 	})
 	// Given up by the handler's transaction, requeued, given up by the worker.
-	run := ackbox.Run{Job: ackbox.Job{ID: id, Attempt: 1, Ledger: true}, Cause: errors.New(s)}
+	ledger, err := g.store.Identity(g.ctx)
+	must(g.T, "Identity", err)
+	run := ackbox.Run{Job: ackbox.Job{ID: id, Attempt: 1, Ledger: ledger}, Cause: errors.New(s)}
 	must(g.T, "Complete", g.db.Transaction(func(tx *gorm.DB) error {
 		return outbox.Complete(ackbox.WithRun(g.ctx, run), tx)
 	}))
@@ -168,15 +170,15 @@ func (g *target) ask(s, id string) {
 	}
 	for _, to := range []ackbox.State{ackbox.Done, ackbox.Dead, ackbox.Pending} {
 		verdicts, err := g.store.Finish(g.ctx, []ackbox.Transition{{ID: id, Attempt: 1, To: to}})
-		if err != nil || verdicts[0] != ackbox.Stale {
+		if err != nil || verdicts[0] != ackbox.Missing {
 			g.Errorf("Finish %q: %v, %v", id, verdicts, err)
 		}
 	}
 	if _, err := g.store.Finish(g.ctx, []ackbox.Transition{{ID: outbox.NewID(), To: ackbox.State(s)}}); err == nil {
 		g.Errorf("Finish to state %q: no error", s)
 	}
-	if current, err := g.store.Current(g.ctx, ackbox.Job{ID: id}); current || err != nil {
-		g.Errorf("Current %q: %v, %v", id, current, err)
+	if verdict, err := g.store.Current(g.ctx, ackbox.Job{ID: id}); verdict != ackbox.Missing || err != nil {
+		g.Errorf("Current %q: %v, %v", id, verdict, err)
 	}
 	must(g.T, "Vouch", g.store.Vouch(g.ctx, []string{id, outbox.NewID()}))
 	if n, err := g.store.Resend(g.ctx, s, time.Now(), 0, 10); n != 0 {

@@ -161,7 +161,7 @@ func loops(t *testing.T, store *outbox.Store, out *log) {
 	must(t, "NewSweeper", err)
 	// The worker asks the ledger about a job that is not a first copy.
 	broker.Publish(patient(t), []ackbox.Job{{
-		ID: outbox.NewID(), Kind: "text", Queue: ackbox.DefaultQueue, RoutingKey: ackbox.DefaultQueue, Attempt: 2, MaxAttempts: 3, Ledger: true,
+		ID: outbox.NewID(), Kind: "text", Queue: ackbox.DefaultQueue, RoutingKey: ackbox.DefaultQueue, Attempt: 2, MaxAttempts: 3, Ledger: "ledger",
 	}})
 	background(t, d.Run, w.Run, s.Run)
 	for _, who := range []string{"dispatcher: ", "worker: ", "retry: "} {

@@ -113,7 +113,7 @@ func completeRefused(e *env) {
 	}
 	refused(e.ctx, "not a handler's")
 	foreign := job
-	foreign.Ledger = false
+	foreign.Ledger = ""
 	refused(ackbox.WithRun(e.ctx, ackbox.Run{Job: foreign}), id, "no row")
 	for _, change := range []func(*ackbox.Job){
 		func(j *ackbox.Job) { j.ID = "7" },
@@ -123,7 +123,8 @@ func completeRefused(e *env) {
 	} {
 		forged := job
 		change(&forged)
-		if err := effect(ackbox.WithRun(e.ctx, ackbox.Run{Job: forged}), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+		err := effect(ackbox.WithRun(e.ctx, ackbox.Run{Job: forged}), e.db, nil)
+		if !errors.Is(err, ackbox.ErrSuperseded) || errors.Is(err, ackbox.ErrMissing) != (forged.ID != id) {
 			e.Errorf("forged job %+v: %v", forged, err)
 		}
 	}

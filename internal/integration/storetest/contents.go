@@ -28,7 +28,7 @@ func roundTrip(e *env) {
 	e.relay(10, func(job ackbox.Job) ackbox.Transition { got = job; return acked(job) })
 	for _, job := range []ackbox.Job{got, e.get(id).Job} {
 		if job.ID != id || job.Kind != "note" || job.Queue != "mail" || job.Exchange != "shop" || job.RoutingKey != "mail.*" ||
-			!job.Mandatory || job.Attempt != 1 || job.MaxAttempts != 3 || job.Resend != 0 || job.PublishAttempt != 0 || !job.Ledger {
+			!job.Mandatory || job.Attempt != 1 || job.MaxAttempts != 3 || job.Resend != 0 || job.PublishAttempt != 0 || job.Ledger != e.identity() {
 			e.Errorf("job %+v", job)
 		}
 		if string(job.Payload) != `{"text":"\u003cü\u003e \u2028 \u0000 ' \" $1 ? {now}"}` {

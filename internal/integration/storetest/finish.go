@@ -87,11 +87,15 @@ func finishForeign(e *env) {
 			id := e.enqueueAs(ackbox.Sent)
 			t.To = to
 			got := e.finish(t, ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}, t, ackbox.Transition{ID: good, Attempt: i + 1, To: ackbox.Pending, Charge: true})
-			if to == ackbox.Done {
-				e.wantVerdicts(got, ackbox.Stale, ackbox.Recorded, ackbox.Stale, ackbox.Recorded)
-			} else {
-				e.wantVerdicts(got, ackbox.Stale, ackbox.Recorded, ackbox.Stale, ackbox.Stale)
+			// No row has such an id, or it is at another try.
+			want, last := ackbox.Missing, ackbox.Recorded
+			if t.ID == bad {
+				want = ackbox.Stale
 			}
+			if to != ackbox.Done {
+				last = ackbox.Stale
+			}
+			e.wantVerdicts(got, want, ackbox.Recorded, want, last)
 		}
 	}
 	e.wantState(ackbox.Sent, bad)
@@ -177,7 +181,7 @@ func finishCancelled(e *env) {
 
 func current(e *env) {
 	s := e.store()
-	ask := func(what string, want bool, job ackbox.Job) {
+	ask := func(what string, want ackbox.Verdict, job ackbox.Job) {
 		e.Helper()
 		if got, err := s.Current(e.ctx, job); err != nil || got != want {
 			e.Errorf("%s: current is %v, %v", what, got, err)
@@ -185,25 +189,29 @@ func current(e *env) {
 	}
 	for _, state := range ackbox.States() {
 		job := e.get(e.enqueueAs(state)).Job
-		ask(string(state), !state.Final(), job)
+		want := ackbox.Current
+		if state.Final() {
+			want = ackbox.Stale
+		}
+		ask(string(state), want, job)
 	}
 	job := e.get(e.enqueueAs(ackbox.Sent)).Job
 	for _, n := range []int{-1, 1, 1 << 40} {
 		other := job
 		other.Resend += n
-		ask("another copy", false, other)
+		ask("another copy", ackbox.Stale, other)
 		other = job
 		other.Attempt += n
-		ask("another try", false, other)
+		ask("another try", ackbox.Stale, other)
 	}
 	for _, id := range []string{"", "7", outbox.NewID(), "\xff"} {
 		other := job
 		other.ID = id
-		ask("unknown id", false, other)
+		ask("unknown id", ackbox.Missing, other)
 	}
 	event := e.enqueue(outbox.Event("a", "b"))
 	e.relay(10, acked)
-	ask("sent event", false, e.get(event).Job)
+	ask("sent event", ackbox.Stale, e.get(event).Job)
 }
 
 func vouch(e *env) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 
+	"gorm.io/gorm"
+
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -93,5 +95,44 @@ func checkRefusesImpossibleRows(e *env) {
 			e.Errorf("the table took SET %s", bad)
 		}
 		e.wantState(ackbox.Pending, id)
+	}
+}
+
+// Each table is a ledger with an identity of its own, which stays what it is and
+// stands on its jobs.
+func identities(e *env) {
+	first := e.store()
+	cfg := e.config()
+	cfg.Table = "other_jobs"
+	second, err := outbox.NewStore(e.db, cfg)
+	e.must(err)
+	if id, err := second.Identity(e.ctx); err == nil {
+		e.Errorf("a table that is not there is ledger %q", id)
+	}
+	e.must(second.Migrate(e.ctx))
+	one := e.identity()
+	other, err := second.Identity(e.ctx)
+	e.must(err)
+	if one == other || len(one) != 36 || len(other) != 36 || one[14] != '4' {
+		e.Errorf("identities %q and %q", one, other)
+	}
+	var kept string
+	e.must(e.db.Raw("SELECT ledger FROM " + strings.TrimSuffix(e.table(), `"`) + `_migrations" WHERE version = 1`).Scan(&kept).Error)
+	e.must(first.Migrate(e.ctx))
+	if kept != one || e.identity() != one {
+		e.Errorf("the identity was %q, is %q, and %q in its table", one, e.identity(), kept)
+	}
+	// A job of one ledger is not completed in another, which may have one of the
+	// same id.
+	id := e.newID()
+	e.must(e.db.Transaction(func(tx *gorm.DB) error {
+		return errors.Join(first.Enqueue(e.ctx, tx, note{}, outbox.ID(id)), second.Enqueue(e.ctx, tx, note{}, outbox.ID(id)))
+	}))
+	job := e.get(id).Job
+	run := ackbox.WithRun(e.ctx, ackbox.Run{Job: job})
+	e.wantError(e.db.Transaction(func(tx *gorm.DB) error { return second.Complete(run, tx) }), one, other, id)
+	e.must(e.db.Transaction(func(tx *gorm.DB) error { return first.Complete(run, tx) }))
+	if entry, err := second.Get(e.ctx, id); err != nil || entry.State != ackbox.Pending || entry.Ledger != other {
+		e.Errorf("the other ledger's job is %+v, %v", entry, err)
 	}
 }

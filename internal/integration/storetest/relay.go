@@ -117,7 +117,7 @@ func relayOutcomes(e *env) {
 func event(e *env) {
 	id := e.enqueue(outbox.Event("shop", "order.paid"))
 	loud := e.enqueue(outbox.Event("", "theirs"), outbox.Mandatory())
-	if got := e.get(id); got.Queue != "" || got.Mandatory || got.Ledger || got.Exchange != "shop" || got.RoutingKey != "order.paid" {
+	if got := e.get(id); got.Queue != "" || got.Mandatory || got.Ledger != "" || got.Exchange != "shop" || got.RoutingKey != "order.paid" {
 		e.Errorf("event %+v", got)
 	}
 	if got := e.get(loud); !got.Mandatory || got.RoutingKey != "theirs" {

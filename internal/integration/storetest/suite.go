@@ -40,6 +40,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Migrate/ByHand", migrateByHand},
 		{"Migrate/Refused", migrateRefused},
 		{"Migrate/Check", checkRefusesImpossibleRows},
+		{"Migrate/Identity", identities},
 		{"Config", badConfig},
 		{"Enqueue/CommitAndRollback", commitAndRollback},
 		{"Enqueue/Savepoints", savepoints},
@@ -202,6 +203,14 @@ func (e *env) at(d time.Duration) string {
 func (e *env) exec(query string) {
 	e.Helper()
 	e.must(e.db.WithContext(e.ctx).Exec(query).Error)
+}
+
+// identity is that of the Store's ledger.
+func (e *env) identity() string {
+	e.Helper()
+	id, err := e.store().Identity(e.ctx)
+	e.must(err)
+	return id
 }
 
 // set changes a job's row behind the Store's back.

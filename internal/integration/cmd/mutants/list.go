@@ -88,7 +88,7 @@ var mutants = []mutant{
 	},
 	{
 		5, "run a redelivery without asking the ledger", "worker/job.go",
-		"if h.Ledger && !h.First() {", "if h.Ledger && !h.First() && false {",
+		"if h.Ledger != \"\" && !h.First() {", "if h.Ledger != \"\" && !h.First() && false {",
 		[]suite{{inWorker, "TestAsksTheLedger"}},
 	},
 	{
@@ -118,7 +118,7 @@ var mutants = []mutant{
 	},
 	{
 		4, "let a ledger that can only be read use up FailAction", "worker/job.go",
-		"current && r.vouchFor(work, h) != nil; pause", "current && r.vouchFor(work, h) != nil && false; pause",
+		"ackbox.Current && r.vouchFor(work, h) != nil; pause", "ackbox.Current && r.vouchFor(work, h) != nil && false; pause",
 		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
@@ -150,6 +150,21 @@ var mutants = []mutant{
 		10, "run more than Concurrency", "worker/worker.go",
 		"semaphore.NewWeighted(int64(w.cfg.Concurrency))", "semaphore.NewWeighted(int64(w.cfg.Concurrency)*100)",
 		[]suite{{inWorker, "TestConcurrency"}},
+	},
+	{
+		8, "acknowledge another ledger's job", "worker/stray.go",
+		"return own, h.Ledger != own, err", "return own, false, err",
+		[]suite{{inWorker, "TestStrays"}},
+	},
+	{
+		8, "settle another ledger's job with one's own of the same id", "worker/held.go",
+		"return try{d.Ledger, d.ID, d.Attempt}", "return try{\"\", d.ID, d.Attempt}",
+		[]suite{{inWorker, "TestStrayIsNoCopy"}},
+	},
+	{
+		5, "run a copy that was put aside without asking the ledger", "rabbitmq/message.go",
+		"if d.Strays > 0 {", "if d.Strays > 1_000_000 {",
+		[]suite{{inRabbitMQ, "TestConformance"}},
 	},
 	{
 		1, "drop a partition with a pending job in it", "outbox/partitiondrop.go",

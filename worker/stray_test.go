@@ -1,0 +1,131 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/worker"
+)
+
+const stranger = "00000000-0000-4000-8000-000000000002"
+
+// strange is a job whose row stands in another ledger.
+func strange(id string, strays int) ackbox.Delivery {
+	d := job(id)
+	d.Ledger, d.Strays = stranger, strays
+	return d
+}
+
+// A job of another ledger is neither run nor recorded nor vouched for, and its
+// message is not lost: a copy comes back later, and is buried in the end.
+func TestStrays(t *testing.T) {
+	t.Parallel()
+	ran := 0
+	h := plain{consume: func(context.Context, ackbox.Job) error { ran++; return nil }}
+	run(t, worker.Config{}, h, func(b *bench) {
+		unknown := strange("unknown", 0)
+		unknown.Kind = "of another application"
+		for _, d := range []ackbox.Delivery{strange("j", 0), unknown, strange("k", 4), strange("l", 5), strange("m", 19)} {
+			b.deliver(d)
+		}
+		b.expect("park j/1 1s", "ack j", "park unknown/1 1s", "ack unknown", "park k/1 1s", "ack k", "park l/1 5s", "ack l", "park m/1 2m0s", "ack m")
+		if s := b.worker.Stats(); s.Strays != 5 || s.Skipped+s.Missing+s.UnknownKind > 0 || ran > 0 {
+			t.Errorf("%d ran, %+v", ran, s)
+		}
+		line := b.log.String()
+		if strings.Count(line, "level=ERROR") != 1 || !strings.Contains(line, "ledger="+identity) || !strings.Contains(line, "its_ledger="+stranger) ||
+			!strings.Contains(line, "kind=k") || !strings.Contains(line, "id=j") || !strings.Contains(line, "queue=default") {
+			t.Errorf("people are told %q; want both ledgers, kind, id and queue, once", line)
+		}
+		b.pass(time.Minute)
+		b.deliver(strange("n", 20))
+		b.expect(fmt.Sprintf("bury n/1 %q", "this job's row stands in ledger "+stranger+"; workers of other ledgers got it 21 times, the last one of ledger "+identity), "ack n")
+		if n := strings.Count(b.log.String(), "level=ERROR"); n != 2 {
+			t.Errorf("people are told %d times, a minute apart; want 2", n)
+		}
+		if strings.Contains(b.diary.String(), "vouch") {
+			t.Errorf("vouched for: %s", b.diary)
+		}
+	})
+}
+
+// The same id at the same try in two ledgers, of which one is a copy of the
+// other, is two jobs.
+func TestStrayIsNoCopy(t *testing.T) {
+	t.Parallel()
+	h := plain{consume: func(context.Context, ackbox.Job) error { time.Sleep(10 * time.Second); return nil }} // the bubble's
+	run(t, worker.Config{VouchInterval: time.Second}, h, func(b *bench) {
+		b.deliver(job("j"))
+		b.deliver(strange("j", 0))
+		b.expect("park j/1 1s", "ack j")
+		b.pass(11 * time.Second)
+		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
+	})
+}
+
+// As long as the ledger cannot say who it is, its jobs wait. Messages without a
+// row do not.
+func TestLedgerUnknown(t *testing.T) {
+	t.Parallel()
+	run(t, worker.Config{}, plain{}, func(b *bench) {
+		b.ledger.who = func() (string, error) { return "", errors.New("away") }
+		b.deliver(job("j"))
+		foreign := job("foreign")
+		foreign.Ledger = ""
+		b.deliver(foreign)
+		b.expect("ack foreign")
+		b.pass(time.Minute)
+		b.expect()
+		b.ledger.recover()
+		b.pass(time.Minute)
+		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
+		// It is known from now on.
+		b.ledger.who = func() (string, error) { return "", errors.New("away") }
+		b.deliver(job("k"))
+		b.pass(time.Second)
+		b.expect(`k/1 done charge=false after=0s ""`, "ack k")
+	})
+	run(t, worker.Config{}, plain{}, func(b *bench) {
+		b.ledger.who = func() (string, error) { return "", errors.New("away") }
+		b.deliver(job("j"))
+		b.stop()
+		b.pass(time.Minute)
+		b.expect("requeue j")
+	})
+}
+
+// That the ledger has no row is told apart from a row that has moved on.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	missing := func(transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
+		return []ackbox.Verdict{ackbox.Missing}, nil
+	}
+	h := plain{consume: func(_ context.Context, job ackbox.Job) error {
+		if job.ID == "completes" {
+			return fmt.Errorf("complete: %w", ackbox.ErrMissing)
+		}
+		return nil
+	}}
+	run(t, worker.Config{}, h, func(b *bench) {
+		b.ledger.finish = missing
+		b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Missing, nil }
+		again := job("again")
+		again.Redelivered = true
+		for _, d := range []ackbox.Delivery{job("j"), again, job("completes")} {
+			b.deliver(d)
+			b.pass(time.Second)
+			b.expect("ack " + d.ID)
+		}
+		if s := b.worker.Stats(); s.Missing != 3 || s.Skipped != 0 {
+			t.Errorf("%+v, want 3 missing", s)
+		}
+		if line := b.log.String(); strings.Count(line, "level=WARN") != 1 || !strings.Contains(line, "no row") || !strings.Contains(line, "id=j") {
+			t.Errorf("people are told %q, want it once", line)
+		}
+	})
+}
