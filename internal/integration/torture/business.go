@@ -18,6 +18,10 @@ import (
 	"github.com/ackbox/ackbox/internal/integration/site"
 )
 
+// common is a queue that all businesses have, by mistake: each is handed the others'
+// jobs.
+const common = "common"
+
 // business is one application, with a database and queues of its own, in the vhost
 // that all share.
 type business struct {
@@ -32,8 +36,8 @@ type business struct {
 // businesses are the cast.
 func businesses() []*business {
 	return []*business{
-		{name: site.Role, queues: []string{shop.Queue, "shop.fast", "shop.slow", "shop.rare"}, producers: 4, each: 2},
-		{name: "kiosk", queues: []string{"kiosk", "kiosk.slow"}, producers: 1, each: 1},
+		{name: site.Role, queues: []string{shop.Queue, "shop.fast", "shop.slow", "shop.rare", common}, producers: 4, each: 2},
+		{name: "kiosk", queues: []string{"kiosk", "kiosk.slow", common}, producers: 1, each: 1},
 	}
 }
 
