@@ -24,6 +24,10 @@ func whole(t *testing.T) {
 	})
 }
 
+// undisturbed is what a job of a queue may take whose leader was not lost: a
+// connection may have been. Measured is a tenth of it.
+const undisturbed = 5 * time.Second
+
 // leads returns the node that leads a queue of the stage.
 func (s *stage) leads(queue string) *servers.RabbitMQ {
 	s.t.Helper()
@@ -49,6 +53,12 @@ func TestFollowerKilled(t *testing.T) {
 
 func nodeLost(s *stage, node *servers.RabbitMQ) {
 	s.t.Helper()
+	var others []string // queues
+	for _, queue := range queues {
+		if s.leads(queue) != node {
+			others = append(others, queue)
+		}
+	}
 	stop := s.traffic()
 	s.flows()
 	s.must("kill a node", node.Kill(s.ctx))
@@ -59,6 +69,11 @@ func nodeLost(s *stage, node *servers.RabbitMQ) {
 	stop()
 	s.balanced()
 	s.uncharged()
+	for _, queue := range others {
+		if worst := s.slowest(queue); worst > undisturbed {
+			s.t.Errorf("a job of %s, which another node leads, took %v", queue, worst)
+		}
+	}
 }
 
 // The node that leads a queue, and that a process is connected to, is cut off from
