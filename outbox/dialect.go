@@ -61,11 +61,14 @@ var postgresDialect = &dialect{
 		"{before ?}", "now() - ?::bigint * interval '1 millisecond'",
 		"{time ?}", "?::timestamptz",
 		"{id ?}", "?::uuid",
+		"{size}", "octet_length(payload) + coalesce(pg_column_size(headers), 0)",
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
 		"{uuid ledger}", "ledger::text",
 		"{in ids}", "= ANY(?::uuid[])",
+		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",
+		"{names}", "jsonb_array_elements_text(?::jsonb) AS q(queue)",
 		// The rows are locked by this transaction since the claim.
 		"{in batch}", "id = ANY(?::uuid[])",
 		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
@@ -120,11 +123,14 @@ var sqliteDialect = &dialect{
 		"{before ?}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (-? / 1000.0) || ' seconds')",
 		"{time ?}", "?",
 		"{id ?}", "?",
+		"{size}", "length(payload) + coalesce(length(headers), 0)",
 		"{json ?}", "?",
 		"{id}", "id",
 		"{uuid ledger}", "ledger",
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
+		"{in picked}", "id IN (SELECT id FROM picked)",
+		"{names}", "(SELECT value AS queue FROM json_each(?)) AS q",
 		// Nothing was locked since the claim: a worker may have moved the row on.
 		"{in batch}", "(id, attempt, resend) IN (SELECT value ->> 'id', value ->> 'attempt', value ->> 'resend' FROM json_each(?))",
 		// One process, one writer: there is nobody to skip.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -47,7 +48,9 @@ func transactionOf(tx *gorm.DB) (gorm.ConnPool, error) {
 // optimisation only: with db.Transaction the dispatcher finds the jobs a few
 // milliseconds later.
 func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	began := time.Now()
 	if err := s.gorm.WithContext(ctx).Transaction(fn); err != nil {
+		s.pool.clean(ctx, began, err)
 		return err // fn's own, or the database's: it is the caller's transaction
 	}
 	signal(s.wake)

@@ -68,12 +68,12 @@ var mutants = []mutant{
 	},
 	{
 		3, "take unknown for sent", "dispatcher/dispatcher.go",
-		"d.unknown.Add(1)\n\t\tt.To = ackbox.Pending", "d.unknown.Add(1)\n\t\tt.To = ackbox.Sent",
+		"\t\tt.To = ackbox.Pending\n\t\tif outcome.Stalled", "\t\tt.To = ackbox.Sent\n\t\tif outcome.Stalled",
 		[]suite{{inDispatcher, "TestUnknownStaysPendingUncharged"}},
 	},
 	{
 		3, "take unknown for refused", "dispatcher/dispatcher.go",
-		"d.unknown.Add(1)\n\t\tt.To = ackbox.Pending", "d.unknown.Add(1)\n\t\tt.To = ackbox.Nacked",
+		"\t\tt.To = ackbox.Pending\n\t\tif outcome.Stalled", "\t\tt.To = ackbox.Nacked\n\t\tif outcome.Stalled",
 		[]suite{{inDispatcher, "TestUnknownStaysPendingUncharged"}},
 	},
 	{
