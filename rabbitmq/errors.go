@@ -52,6 +52,13 @@ func code(err error) int {
 	return 0
 }
 
+// deleted reports that a queue does not exist, in the broker's words. A queue
+// whose node is down is not found either, but is still there.
+func deleted(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == amqp.NotFound && strings.Contains(e.Reason, "no queue '")
+}
+
 // soft reports that the broker closed a channel because of one message or
 // command, and not because of the connection.
 func soft(err *amqp.Error) bool {

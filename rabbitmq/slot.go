@@ -24,6 +24,7 @@ type slot struct {
 	nodes    nodes // used by the running build
 	build    func(context.Context, target) (*generation, error)
 	retire   func(*generation) // closes a generation in the background
+	lost     func(*generation) // hears of one that was in use; may be nil
 	min, max time.Duration
 	log      *slog.Logger
 	closing  <-chan struct{}
@@ -157,6 +158,9 @@ func (s *slot) drop(g *generation, err error) {
 	s.gen = nil
 	if time.Since(g.born) >= shortLived {
 		s.failures, s.hops = 0, 0
+	}
+	if s.lost != nil {
+		s.lost(g)
 	}
 	s.fail(fmt.Errorf("%s: %w", g.node, err))
 	if s.hops < len(s.nodes.targets)-1 {
