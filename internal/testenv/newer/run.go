@@ -76,7 +76,11 @@ func (r Root) Run(ctx context.Context, command []string) error {
 	// Pdeathsig goes by the thread that has started the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return cmd.Run()
+	err = cmd.Run()
+	if errors.Is(err, syscall.EPERM) {
+		return fmt.Errorf("make namespaces: %w: a container must be allowed to (CAP_SYS_ADMIN; docker: --privileged)", err)
+	}
+	return err
 }
 
 // plan gathers what the run needs: the checkout, Go, and the modules, which are
