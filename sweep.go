@@ -8,9 +8,6 @@ type QueueAge struct {
 	Queue string
 	// Now is the database's clock when this was read.
 	Now time.Time
-	// Oldest is when somebody last vouched for the queue's oldest sent and
-	// unfinished job: the broker by its confirm, or the worker holding it.
-	Oldest time.Time
 	// Frontier is the latest time of sending among the queue's recently
 	// finished jobs: the queue has been worked off up to there. Zero if none
 	// finished recently.

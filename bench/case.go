@@ -76,7 +76,7 @@ func (c Case) named(name string) bool {
 // allCases are in the order of the table.
 func allCases() []Case {
 	var all []Case
-	for _, group := range [][]Case{relayCases(), drainCases(), watermillCases(), enqueueCases(), latencyCases()} {
+	for _, group := range [][]Case{relayCases(), drainCases(), watermillCases(), enqueueCases(), latencyCases(), isolationCases()} {
 		all = append(all, group...)
 	}
 	return all

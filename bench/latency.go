@@ -86,7 +86,7 @@ func latency(begin func(ctx context.Context, env *Env, w *watch) (*setup, error)
 		if err := await(s.ctx, func() (bool, error) { return w.seen.Load() >= 1, nil }); err != nil {
 			return nil, err
 		}
-		if _, err := env.timed(func() error { return w.pace(s, n) }); err != nil {
+		if _, err := env.timed(func() error { return w.pace(s, n, latencyRate) }); err != nil {
 			return nil, err
 		}
 		f = w.figures()

@@ -47,7 +47,7 @@ func openOurs(ctx context.Context, database, amqp string, set system) (*app, err
 }
 
 func (a *app) open(ctx context.Context, amqp string) (err error) {
-	if a.store, err = outbox.NewStore(a.db, outbox.Config{}); err != nil {
+	if a.store, err = outbox.NewStore(a.db, outbox.Config{Queues: a.set.queues}); err != nil {
 		return err
 	}
 	if err := a.store.Migrate(ctx); err != nil {

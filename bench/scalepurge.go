@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 	"github.com/ackbox/ackbox/retry"
 )
@@ -78,8 +79,7 @@ func (p purged) values() []value {
 // maxFailures is how many batches in a row may fail.
 const maxFailures = 10
 
-// purgeHalf deletes rows as the sweeper does, batch after batch, but without
-// its bound of 100 per sweep.
+// purgeHalf deletes rows as the sweeper does, batch after batch.
 func (s *scale) purgeHalf(ctx context.Context, flow *flow, size, rows int) error {
 	var p purged
 	began, said, inRow := time.Now(), time.Now(), 0
@@ -88,7 +88,7 @@ func (s *scale) purgeHalf(ctx context.Context, flow *flow, size, rows int) error
 			return context.Cause(ctx)
 		}
 		batch := time.Now()
-		n, err := flow.store.Purge(ctx, keepFinished, keepFinished, size)
+		n, err := flow.store.Purge(ctx, ackbox.DefaultQueue, keepFinished, size)
 		p.batches = append(p.batches, milliseconds(time.Since(batch)))
 		p.rows += n
 		if err == nil && n == 0 {

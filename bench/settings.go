@@ -23,6 +23,9 @@ type sizes struct {
 	bulks     int           // bulk inserts in a row
 	enqueue   time.Duration // how long transactions are committed
 	latency   time.Duration // how long jobs come at latencyRate
+	quiet     time.Duration // how long jobs come at quietRate
+	backlog   int           // due jobs of another queue beside them
+	claims    int           // claims that are timed
 	idle      time.Duration // how long nothing happens
 }
 
@@ -30,10 +33,12 @@ var (
 	fullSizes = sizes{
 		relay: 100_000, drain: 60_000, drainSlow: 4_000, forwarded: 4_000, forward: 3 * time.Second, bulk: 10_000, bulks: 5,
 		enqueue: 4 * time.Second, latency: 8 * time.Second, idle: 4 * time.Second,
+		quiet: 20 * time.Second, backlog: 1_000_000, claims: 1_000,
 	}
 	quickSizes = sizes{
 		relay: 20_000, drain: 20_000, drainSlow: 2_000, forwarded: 1_000, forward: time.Second, bulk: 10_000, bulks: 1,
 		enqueue: time.Second, latency: 1500 * time.Millisecond, idle: time.Second,
+		quiet: 4 * time.Second, backlog: 150_000, claims: 200,
 	}
 )
 
@@ -42,6 +47,8 @@ const (
 	writers = 8
 	// latencyRate is how many jobs per second come in the latency cases.
 	latencyRate = 200
+	// quietRate is how many come in the quiet queue of the isolation cases.
+	quietRate = 50
 	// poolSize is how many database connections each system may open, ours
 	// (database/sql over pgx) and River (pgxpool) alike. It also keeps as many
 	// idle, so that nobody measures connecting.
@@ -53,6 +60,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // system is how we are set up.
 type system struct {
+	queues     []string // the default one unless set
 	broker     rabbitmq.Config
 	dispatcher dispatcher.Config
 	worker     worker.Config

@@ -32,14 +32,14 @@ func (w *watch) began(number int64, at time.Time) {
 // stragglers is how long after the last commit a job may take to start.
 const stragglers = 30 * time.Second
 
-// pace commits n jobs, each at its time whatever became of those before, and
+// pace commits n jobs, rate per second whatever became of those before, and
 // waits until all have started.
-func (w *watch) pace(s *setup, n int) error {
+func (w *watch) pace(s *setup, n, rate int) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	commits, ctx := errgroup.WithContext(ctx)
 	commits.SetLimit(writers)
-	tick := time.NewTicker(time.Second / latencyRate)
+	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	for number := 1; number <= n; number++ {
 		select {

@@ -17,7 +17,8 @@ import (
 // is one.
 type Outbox interface {
 	// Relay claims due jobs, has them published and records the transitions that
-	// publish returns, one per job in the same order.
+	// publish returns, one per job in the same order. The zero Transition leaves
+	// its job as it is.
 	Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error)
 	// Wake receives after a job was enqueued in this process.
 	Wake() <-chan struct{}

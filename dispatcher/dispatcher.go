@@ -31,8 +31,8 @@ type Stats struct {
 	Refused int64
 	// Dead jobs were refused for the last time.
 	Dead int64
-	// Unknown jobs got no answer, each time they got none, or could not be
-	// published because their destination is stalled.
+	// Unknown jobs got no answer, or could not be put on the wire, each time they
+	// were claimed.
 	Unknown int64
 }
 
@@ -125,12 +125,12 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, pass func()) error {
 	if err := d.broker.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for the broker: %w", err)
 	}
-	unanswered := 0
+	unanswered, left := 0, 0
 	n, err := d.outbox.Relay(ctx, ackbox.Claim{Limit: d.cfg.BatchSize, Except: d.broker.Unavailable()}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
 		p.found(len(jobs) >= d.cfg.BatchSize)
 		pass()
 		var transitions []ackbox.Transition
-		transitions, unanswered = d.publish(ctx, jobs)
+		transitions, unanswered, left = d.publish(ctx, jobs)
 		return transitions
 	})
 	switch {
@@ -140,13 +140,16 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, pass func()) error {
 		p.empty()
 	case unanswered > 0:
 		return fmt.Errorf("the broker did not answer for %d of %d messages", unanswered, n)
+	case left == n:
+		// Nothing has changed: a look that follows at once finds the same.
+		sleep(ctx, jitter(d.cfg.PollInterval))
 	}
 	return nil
 }
 
 // publish turns the broker's outcomes into transitions, and counts those that
-// are no answers.
-func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []ackbox.Transition, unanswered int) {
+// are no answers, and the jobs that are left as they are.
+func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []ackbox.Transition, unanswered, left int) {
 	outcomes := d.broker.Publish(ctx, jobs)
 	transitions = make([]ackbox.Transition, len(jobs))
 	var refused, dead refusals
@@ -158,6 +161,8 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 		t := d.transition(job, outcome)
 		transitions[i] = t
 		switch t.To {
+		case "":
+			left++
 		case ackbox.Pending:
 			if !outcome.Stalled { // the broker is well: no reason to pause
 				unanswered++
@@ -171,7 +176,7 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 	}
 	refused.log(ctx, d.cfg.Logger, slog.LevelWarn, "dispatcher: the broker refused jobs; they are published again later")
 	dead.log(ctx, d.cfg.Logger, slog.LevelError, "dispatcher: the broker refused jobs for the last time; they are dead")
-	return transitions, unanswered
+	return transitions, unanswered, left
 }
 
 // transition says what the broker's answer makes of the job's row.
@@ -193,12 +198,17 @@ func (d *Dispatcher) transition(job ackbox.Job, outcome ackbox.Outcome) ackbox.T
 		t.To = ackbox.Nacked
 		t.After = max(0, d.cfg.Backoff.Next(n))
 	default:
+		d.unknown.Add(1)
+		if outcome.Unpublished && (job.Queue != "" || !outcome.Stalled) {
+			// No copy is about, and the broker says which queues to leave alone:
+			// an outage costs no writes.
+			return ackbox.Transition{}
+		}
 		// Neither acked nor refused: the message may have arrived. The row
 		// stays publishable, and says that another copy may be about.
-		d.unknown.Add(1)
 		t.To = ackbox.Pending
 		if outcome.Stalled {
-			// Later than the others, lest they wait behind it.
+			// Not at once: nothing else keeps it from being claimed again and again.
 			t.After = min(max(0, d.cfg.Backoff.Next(job.Resend+1)), maxStall)
 		}
 	}

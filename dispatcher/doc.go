@@ -9,6 +9,8 @@
 //     up no attempt.
 //   - While the broker is away or blocked nothing is claimed and nothing
 //     written. When it is back, the dispatcher resumes at full speed by itself.
+//   - A queue for which the broker takes nothing is left alone: its rows are
+//     neither claimed nor written, and the jobs of other queues go on.
 //   - Any number of dispatchers may run at once; no row is in two batches.
 //   - Cancelling [Dispatcher.Run] stops the claiming; batches in hand are
 //     published and recorded before it returns.

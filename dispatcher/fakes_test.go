@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ type outbox struct {
 	pending  []ackbox.Job
 	claims   []time.Time
 	claiming int // now
+	except   []string
 	recorded []ackbox.Transition
 	batches  []int
 	wake     chan struct{}
@@ -53,7 +55,7 @@ func (o *outbox) signal() {
 func (o *outbox) Wake() <-chan struct{} { return o.wake }
 
 func (o *outbox) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
-	jobs, err := o.take(ctx, claim.Limit)
+	jobs, err := o.take(ctx, claim)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
@@ -69,15 +71,19 @@ func (o *outbox) Relay(ctx context.Context, claim ackbox.Claim, publish func(con
 	}
 	o.recorded = append(o.recorded, transitions...)
 	for i, t := range transitions {
-		if t.To == ackbox.Pending {
+		switch t.To {
+		case "":
+			o.pending = append(o.pending, jobs[i])
+		case ackbox.Pending:
 			jobs[i].Resend++
 			o.pending = append(o.pending, jobs[i])
+		default:
 		}
 	}
 	return len(jobs), nil
 }
 
-func (o *outbox) take(ctx context.Context, limit int) ([]ackbox.Job, error) {
+func (o *outbox) take(ctx context.Context, claim ackbox.Claim) ([]ackbox.Job, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if ctx.Err() != nil {
@@ -97,10 +103,17 @@ func (o *outbox) take(ctx context.Context, limit int) ([]ackbox.Job, error) {
 		}
 	}
 	o.claiming--
-	n := min(limit, len(o.pending))
-	jobs := append([]ackbox.Job(nil), o.pending[:n]...)
-	o.pending = append([]ackbox.Job(nil), o.pending[n:]...)
-	if n > 0 {
+	o.except = claim.Except
+	var jobs, rest []ackbox.Job
+	for _, job := range o.pending {
+		if len(jobs) < claim.Limit && !slices.Contains(claim.Except, job.Queue) {
+			jobs = append(jobs, job)
+			continue
+		}
+		rest = append(rest, job)
+	}
+	o.pending = rest
+	if n := len(jobs); n > 0 {
 		o.batches = append(o.batches, n)
 	}
 	return jobs, nil
@@ -133,6 +146,7 @@ func (o *outbox) states() map[ackbox.State]int {
 type broker struct {
 	ready   func(context.Context) error
 	publish func(context.Context, []ackbox.Job) []ackbox.Outcome
+	away    func() []string
 }
 
 func (b *broker) Ready(ctx context.Context) error {
@@ -142,7 +156,12 @@ func (b *broker) Ready(ctx context.Context) error {
 	return b.ready(ctx)
 }
 
-func (b *broker) Unavailable() []string { return nil }
+func (b *broker) Unavailable() []string {
+	if b.away == nil {
+		return nil
+	}
+	return b.away()
+}
 
 func (b *broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
 	if b.publish == nil {

@@ -3,130 +3,118 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/ackbox/ackbox"
 )
 
-// claimIn claims up to limit due jobs in tx.
-func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, limit int) ([]ackbox.Job, error) {
+// maxQueues is how many queues share one claim.
+const maxQueues = 64
+
+// claimIn claims due jobs in tx.
+func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim ackbox.Claim) ([]ackbox.Job, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	// A frozen process must not keep rows locked: the server ends the session.
-	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
 	began := time.Now()
-	if _, err := tx.ExecContext(ctx, s.sql.claimSession, strconv.FormatInt(idle.Milliseconds(), 10)); err != nil {
-		return nil, fmt.Errorf("outbox: bound the claim's session: %w", err)
+	now, err := s.openClaim(ctx, tx)
+	if err != nil {
+		return nil, err
 	}
-	if from, ok := s.front.get(); ok {
-		return readJobs(tx.QueryContext(ctx, s.sql.claimFrom, from, limit))
-	}
-	trip := time.Since(began)
+	c := claiming{s: s, tx: tx, now: now, trip: time.Since(began), names: s.queues.turn(claim.Except)}
+	c.rows, c.bytes = s.size.next(claim.Limit, s.cfg.MaxBatchBytes)
 	began = time.Now()
-	jobs, err := readJobs(tx.QueryContext(ctx, s.sql.claim, limit))
-	took := time.Since(began)
-	if err == nil && s.front.whole(took >= slowClaim+slowTrips*trip) {
-		err = s.findFront(ctx, tx, jobs, took)
+	b, err := c.claim(ctx)
+	if err == nil {
+		err = s.fill(ctx, tx, &b, c.bytes)
 	}
-	return jobs, err
+	switch {
+	case timedOut(err):
+		s.size.late(c.rows, c.bytes)
+	case err == nil && len(b.jobs) > 0:
+		s.queues.cameTo(b.jobs[min(len(b.jobs), b.topped)-1].Queue)
+		s.size.good(c.rows, len(b.jobs), b.cut, time.Since(began) < s.cfg.StatementTimeout/quickShare)
+	}
+	return b.jobs, err
+}
+
+// openClaim sets what holds for a claim's transaction, and returns the database's
+// time.
+func (s *Store) openClaim(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
+	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
+	unread := max(s.cfg.StatementTimeout, time.Second) // a shorter one ends healthy connections
+	var set [7]string
+	err = tx.QueryRowContext(ctx, s.sql.claimSession,
+		strconv.FormatInt(idle.Milliseconds(), 10), strconv.FormatInt(unread.Milliseconds(), 10)).
+		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4], &set[5], &set[6])
+	if err != nil {
+		return now, fmt.Errorf("outbox: bound the claim's session: %w", err)
+	}
+	return now, nil
+}
+
+// claiming is one claim on PostgreSQL.
+type claiming struct {
+	s           *Store
+	tx          *sql.Tx
+	now         time.Time
+	trip        time.Duration // to the server and back
+	names       []string
+	rows, bytes int // of the batch, at most
+}
+
+// claim looks behind the front, if the time has come, and else ahead.
+func (c *claiming) claim(ctx context.Context) (batch, error) {
+	f := &c.s.front
+	if spans := c.s.queueSpans(c.names, f.behind); len(spans) > 0 {
+		b, l := c.look(ctx, spans)
+		f.lookedBehind(l)
+		if l.err != nil || len(b.jobs) > 0 {
+			return b, l.err
+		}
+	}
+	b, l := c.look(ctx, c.s.queueSpans(c.names, func(name string) (span, bool) { return f.ahead(name), true }))
+	f.looked(l)
+	if l.err != nil {
+		return b, l.err
+	}
+	rest, rows := b.rest(c.rows), c.rows-len(b.jobs)
+	if rows == 0 || len(rest) == 0 {
+		return b, nil
+	}
+	more, err := c.take(ctx, rest, rows)
+	b.jobs, b.large = append(b.jobs, more.jobs...), b.large || more.large
+	return b, err
+}
+
+// look takes a batch of spans, and says what the front is to know of that.
+func (c *claiming) look(ctx context.Context, spans []queueSpan) (batch, look) {
+	began := time.Now()
+	b, err := c.take(ctx, spans, c.rows)
+	l := look{keys: c.names, now: c.now, first: make(map[string]time.Time, len(b.lots)), took: time.Since(began), err: err}
+	for _, lot := range b.lots {
+		l.first[b.jobs[lot.start].Queue] = lot.first
+	}
+	l.full = len(b.jobs) >= c.rows || len(b.lots) >= min(c.rows, maxQueues)
+	l.slow = l.took >= slowLook+slowTrips*c.trip+time.Duration(len(spans))*slowQueue
+	return b, l
 }
 
 const (
-	// slowClaim and so many times the time of a bare round trip is what a claim
-	// takes at least that has read more than its batch. One of 512 rows takes a
-	// millisecond or two.
-	slowClaim = 5 * time.Millisecond
+	// slowTrips times a bare round trip, and slowQueue for each queue, are what a
+	// claim takes beside slowLook if it has read more than its batch.
 	slowTrips = 4
-	// slowClaims is how many of them in a row are no accident.
-	slowClaims = 5
-	// frontMargin is how far before the first pending row short claims begin. Jobs
-	// of transactions that took no longer than that are seen by them.
-	frontMargin = 10 * time.Second
-	// Whole claims take a twentieth of the time, and are no further apart than
-	// maxFront.
-	minFront, maxFront = time.Second, 30 * time.Second
-	wholeShare         = 20
+	slowQueue = 50 * time.Microsecond
 )
 
-// front is where pending rows begin. Rows that have left that state stay in its
-// index until they are vacuumed, which no row is that a transaction still open
-// might see: a report that runs for an hour leaves all jobs of that hour there.
-// A claim reads the index from its front, so each would read all of those again.
-//
-// So after some slow claims the next ones begin shortly before the row that it found
-// first. Older rows may turn up behind them, of long transactions or sweeps; the
-// next whole claim finds these. Safe for concurrent use.
-type front struct {
-	mu    sync.Mutex
-	from  time.Time // the database's time
-	until time.Time // when a claim has to be whole again
-	slow  int       // whole claims in a row that were
-}
-
-// get returns the due time from which a claim has to look, if it need not look at
-// all.
-func (f *front) get() (from time.Time, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.from, time.Now().Before(f.until)
-}
-
-// whole notes how a whole claim was, and reports whether claims are to be
-// shortened.
-func (f *front) whole(slow bool) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !slow {
-		f.slow = 0
-		return false
-	}
-	f.slow++
-	return f.slow >= slowClaims
-}
-
-// set notes what a whole claim has found out that took that long.
-func (f *front) set(from time.Time, took time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.from = from
-	f.until = time.Now().Add(min(max(minFront, wholeShare*took), maxFront))
-}
-
-// findFront notes where the jobs begin that a whole claim has found; jobs may be
-// empty.
-func (s *Store) findFront(ctx context.Context, tx *sql.Tx, jobs []ackbox.Job, took time.Duration) error {
-	var first any
-	if len(jobs) > 0 {
-		first = jobs[0].ID
-	}
-	var from time.Time
-	if err := tx.QueryRowContext(ctx, s.sql.firstDue, first).Scan(&from); err != nil {
-		return fmt.Errorf("outbox: claim: find the front: %w", err)
-	}
-	s.front.set(from.Add(-frontMargin), took)
-	return nil
-}
-
-func readJobs(rows *sql.Rows, err error) ([]ackbox.Job, error) {
+// take claims up to rows jobs of spans.
+func (c *claiming) take(ctx context.Context, spans []queueSpan, rows int) (batch, error) {
+	list, err := json.Marshal(spans)
 	if err != nil {
-		return nil, fmt.Errorf("outbox: claim: %w", err)
+		return batch{}, fmt.Errorf("outbox: claim: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // its error is rows.Err's
-	var jobs []ackbox.Job
-	var r row
-	fields := r.jobFields()
-	for rows.Next() {
-		r = row{}
-		if err := rows.Scan(fields...); err != nil {
-			return nil, fmt.Errorf("outbox: claim: %w", err)
-		}
-		jobs = append(jobs, r.asJob())
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("outbox: claim: %w", err)
-	}
-	return jobs, nil
+	inline := c.bytes / c.rows
+	return readBatch(c.tx.QueryContext(ctx, c.s.sql.claim, string(list), min(rows, maxQueues), rows, rows, inline, inline))
 }

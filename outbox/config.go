@@ -19,11 +19,14 @@ const (
 	DefaultTable = "ackbox_jobs"
 	// DefaultMaxAttempts is how many tries a job has.
 	DefaultMaxAttempts = 10
-	// DefaultMaxPayloadBytes is the largest payload. With two batches of 512
-	// jobs on the wire it bounds a dispatcher's payload memory at 256 MiB.
+	// DefaultMaxPayloadBytes is the largest payload.
 	DefaultMaxPayloadBytes = 256 << 10
 	// DefaultMaxHeaderBytes is the largest sum of header names and values.
 	DefaultMaxHeaderBytes = 16 << 10
+	// DefaultMaxBatchBytes bounds the payloads and headers of a claimed batch.
+	// With two batches on the wire a dispatcher holds 16 MiB of them, and two
+	// payloads.
+	DefaultMaxBatchBytes = 8 << 20
 	// DefaultStatementTimeout bounds each statement.
 	DefaultStatementTimeout = 5 * time.Second
 	// DefaultWireTimeout bounds how long a claimed batch may be on the wire.
@@ -61,6 +64,11 @@ type Config struct {
 	// MaxHeaderBytes bounds the sum of a job's header names and values, and 6 bytes
 	// for each header. Default 16 KiB; 1 byte to 64 KiB: on RabbitMQ all of them share one frame.
 	MaxHeaderBytes int
+	// MaxBatchBytes bounds the payloads and headers of the jobs that one call of
+	// [Store.Relay] claims: the job that reaches it is the batch's last, so one
+	// always goes. A dispatcher holds as much for each of its batches in flight,
+	// and one payload. Default 8 MiB; 1 byte to 1 GiB.
+	MaxBatchBytes int
 	// StatementTimeout bounds every statement of the Store, Complete in a
 	// handler's transaction included. Default 5 s; 1 ms to 1 h.
 	StatementTimeout time.Duration
@@ -87,6 +95,7 @@ func (c Config) withDefaults(d *dialect) Config {
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, DefaultMaxAttempts)
 	c.MaxPayloadBytes = cmp.Or(c.MaxPayloadBytes, DefaultMaxPayloadBytes)
 	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, DefaultMaxHeaderBytes)
+	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, DefaultMaxBatchBytes)
 	c.StatementTimeout = cmp.Or(c.StatementTimeout, DefaultStatementTimeout)
 	c.WireTimeout = cmp.Or(c.WireTimeout, DefaultWireTimeout)
 	return c
@@ -95,6 +104,7 @@ func (c Config) withDefaults(d *dialect) Config {
 const (
 	maxPayload = 128 << 20
 	maxHeaders = 64 << 10
+	maxBatch   = 1 << 30
 	maxTimeout = time.Hour
 )
 
@@ -128,6 +138,9 @@ func (c Config) validate(d *dialect) error {
 	}
 	if c.MaxHeaderBytes < 1 || c.MaxHeaderBytes > maxHeaders {
 		bad("MaxHeaderBytes is %d: want 1 to %d", c.MaxHeaderBytes, maxHeaders)
+	}
+	if c.MaxBatchBytes < 1 || c.MaxBatchBytes > maxBatch {
+		bad("MaxBatchBytes is %d: want 1 to %d", c.MaxBatchBytes, maxBatch)
 	}
 	// PostgreSQL is told their sum in milliseconds, as a 32-bit number.
 	if c.StatementTimeout < time.Millisecond || c.StatementTimeout > maxTimeout {

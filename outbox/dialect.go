@@ -61,6 +61,7 @@ var postgresDialect = &dialect{
 		"{before ?}", "now() - ?::bigint * interval '1 millisecond'",
 		"{time ?}", "?::timestamptz",
 		"{id ?}", "?::uuid",
+		"{size}", "octet_length(payload) + coalesce(pg_column_size(headers), 0)",
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
@@ -70,10 +71,11 @@ var postgresDialect = &dialect{
 		"{micros created_at}", micros("created_at"),
 		"{micros due_at}", micros("due_at"),
 		"{micros sent_at}", micros("sent_at"),
-		"{micros seen_at}", micros("seen_at"),
 		"{micros finished_at}", micros("finished_at"),
 		"{micros max(sent_at)}", micros("max(sent_at)"),
 		"{in ids}", "= ANY(?::uuid[])",
+		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",
+		"{names}", "jsonb_array_elements_text(?::jsonb) AS q(queue)",
 		// The rows are locked by this transaction since the claim.
 		"{in batch}", "id = ANY(?::uuid[])",
 		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
@@ -133,10 +135,12 @@ var sqliteDialect = &dialect{
 		"{before ?}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (-? / 1000.0) || ' seconds')",
 		"{time ?}", "?",
 		"{id ?}", "?",
+		"{size}", "length(payload) + coalesce(length(headers), 0)",
 		"{json ?}", "?",
 		"{id}", "id",
 		"{uuid ledger}", "ledger",
 		"{hex payload}", "hex(payload)",
+		"{micros now}", sqliteNow,
 		"{micros created_at}", "created_at",
 		"{micros due_at}", "due_at",
 		"{micros sent_at}", "sent_at",
@@ -144,6 +148,8 @@ var sqliteDialect = &dialect{
 		"{micros max(sent_at)}", "max(sent_at)",
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
+		"{in picked}", "id IN (SELECT id FROM picked)",
+		"{names}", "(SELECT value AS queue FROM json_each(?)) AS q",
 		// Nothing was locked since the claim: a worker may have moved the row on.
 		"{in batch}", "(id, attempt, resend) IN (SELECT value ->> 'id', value ->> 'attempt', value ->> 'resend' FROM json_each(?))",
 		// One process, one writer: there is nobody to skip.

@@ -145,6 +145,9 @@ func (s *Store) insert(ctx context.Context, conn gorm.ConnPool, drafts []*draft)
 	for len(drafts) > 0 {
 		// The largest power of two that there is a statement for.
 		size := min(bits.Len(uint(len(drafts))), len(s.sql.inserts)) - 1
+		for size > 0 && payloadOf(drafts[:1<<size]) > maxInsert {
+			size--
+		}
 		n := 1 << size
 		var params []any
 		for _, d := range drafts[:n] {
@@ -167,6 +170,17 @@ func (s *Store) insert(ctx context.Context, conn gorm.ConnPool, drafts []*draft)
 		signal(s.wake)
 	}
 	return nil
+}
+
+// maxInsert is how many bytes of payload several rows of one INSERT may have: each
+// has to be on its way within a deadline.
+const maxInsert = 4 << 20
+
+func payloadOf(drafts []*draft) (n int) {
+	for _, d := range drafts {
+		n += len(d.job.Payload)
+	}
+	return n
 }
 
 func (s *Store) insertSome(ctx context.Context, conn gorm.ConnPool, query string, params []any) error {

@@ -18,13 +18,20 @@ const (
 // keepers selects what must outlive its partition: all that is not finished, all
 // that is dead, and what finished within the retention. By the table's CHECK
 // these five are all rows but those that Purge would delete, and each is what
-// one partial index holds: this is read while the table is locked. A new state
-// needs a line here.
+// one partial index holds: this is read while the table is locked. Of what is
+// finished it looks at the end of each queue's part, as the index begins with the
+// queue. A new state needs a line here.
 const keepers = `SELECT {columns} FROM {partition} WHERE state = 'pending'
 UNION ALL SELECT {columns} FROM {partition} WHERE state = 'nacked'
 UNION ALL SELECT {columns} FROM {partition} WHERE state = 'sent' AND finished_at IS NULL
 UNION ALL SELECT {columns} FROM {partition} WHERE state = 'dead'
 UNION ALL SELECT {columns} FROM {partition} WHERE finished_at IS NOT NULL AND state <> 'dead'
+	AND queue = ANY (ARRAY(WITH RECURSIVE hop AS (
+		(SELECT queue FROM {partition} WHERE finished_at IS NOT NULL AND state <> 'dead' ORDER BY queue, finished_at LIMIT 1)
+		UNION ALL
+		SELECT next.queue FROM hop CROSS JOIN LATERAL (SELECT queue FROM {partition}
+			WHERE finished_at IS NOT NULL AND state <> 'dead' AND queue > hop.queue ORDER BY queue, finished_at LIMIT 1) AS next
+	) SELECT queue FROM hop))
 	AND finished_at >= now() - $1::bigint * interval '1 millisecond'`
 
 // keptError says why a partition stays.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/failpoint"
@@ -14,31 +15,42 @@ import (
 // may change.
 const MaxBatch = 10_000
 
-// Relay claims up to limit due jobs, 1 to [MaxBatch], calls publish with them,
+// Relay claims up to claim.Limit due jobs, 1 to [MaxBatch], calls publish with them,
 // and records the transitions that publish returns, one per job in the same
 // order. It returns the number of jobs claimed; with none, publish is not
-// called.
+// called. A batch has no more payload than Config.MaxBatchBytes allows.
 //
 // The rows stay locked in one short transaction while the batch is on the
 // wire, so two dispatchers never hold the same job, and a dispatcher that dies
 // leaves nothing behind: PostgreSQL releases the rows, still pending. The same
 // holds if publish panics. A transition to Pending leaves its job publishable
-// and counts as another copy. A transition that is not for the job at its
-// place is an error: it is left out, the others are recorded.
+// and counts as another copy; the zero Transition leaves its job as it is, and
+// nothing is written. A transition that is not for the job at its place is an
+// error: it is left out, the others are recorded.
 //
-// Jobs come in the order of their due times. While claims are slow, because a
-// transaction that has been open for long keeps finished rows from being vacuumed,
-// a job that is committed more than 10 s after its due time may have to wait up to
-// 30 s until it is looked for.
+// Each queue with due jobs, up to 64 of them, has the same share of a batch, and
+// what is left goes to those that have more; the queues take turns in being among
+// them and in being first. Messages without a queue share as if they were one.
+// Jobs of a queue that claim.Except lists are passed over at no cost. The jobs of
+// one queue come in the order of their due times; there is no order between queues.
+//
+// On PostgreSQL a queue that Config.Queues does not name is found within a
+// second or so of its first job. A claim that met its deadline is halved, down to
+// one job, and grows again. While claims are slow, because a transaction that
+// has been open for long keeps finished rows from being vacuumed, a job that is
+// committed more than 10 s after its due time may have to wait, for half a minute
+// or for as long as it takes to read what lies before it in a twentieth of the
+// time; the others do not.
 //
 // Cancelling ctx stops the claim. Once jobs are claimed they are published and
 // recorded all the same, within Config.WireTimeout and Config.StatementTimeout;
 // publish gets a context with that deadline and must return when it ends.
 // Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
 // since nothing can be locked there while a batch is on the wire.
-func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
-	limit := claim.Limit
-	if err := checkLimit(limit); err != nil {
+func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (n int, err error) {
+	began := time.Now()
+	defer func() { s.pool.clean(ctx, began, err) }() // when the connection is back in the pool
+	if err := checkLimit(claim.Limit); err != nil {
 		return 0, err
 	}
 	ledger, err := s.Identity(ctx)
@@ -46,7 +58,10 @@ func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(cont
 		return 0, err
 	}
 	if !s.d.schemas {
-		return s.relayUnlocked(ctx, limit, ledger, publish)
+		return s.relayUnlocked(ctx, claim, ledger, publish)
+	}
+	if err := s.seek(ctx); err != nil {
+		return 0, err
 	}
 	conn, err := s.connection(ctx)
 	if err != nil {
@@ -64,7 +79,7 @@ func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(cont
 	}
 	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
 
-	jobs, err := s.claimIn(ctx, tx, limit)
+	jobs, err := s.claimIn(ctx, tx, claim)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
@@ -114,14 +129,19 @@ type settlement struct {
 // the job at its place could change a row that nobody has locked.
 func matching(jobs []ackbox.Job, transitions []ackbox.Transition) ([]settlement, error) {
 	batch := make([]settlement, 0, len(jobs))
+	left := 0
 	for i, t := range transitions {
-		if i < len(jobs) && t.ID == jobs[i].ID && t.Attempt == jobs[i].Attempt && t.To.Valid() {
+		switch {
+		case i >= len(jobs):
+		case t == ackbox.Transition{}:
+			left++
+		case t.ID == jobs[i].ID && t.Attempt == jobs[i].Attempt && t.To.Valid():
 			batch = append(batch, settlement{&jobs[i], t})
 		}
 	}
-	if len(batch) != len(jobs) || len(transitions) != len(jobs) {
+	if len(batch)+left != len(jobs) || len(transitions) != len(jobs) {
 		return batch, fmt.Errorf("outbox: publish returned %d transitions for %d jobs, of which %d are valid and in their job's place: the other jobs stay pending",
-			len(transitions), len(jobs), len(batch))
+			len(transitions), len(jobs), len(batch)+left)
 	}
 	return batch, nil
 }
@@ -172,14 +192,14 @@ func (s *Store) settleIn(ctx context.Context, c conn, batch []settlement) error 
 
 // relayUnlocked is Relay for a database that has no row locks: one batch of
 // this process at a time, and no transaction open while it is on the wire.
-func (s *Store) relayUnlocked(ctx context.Context, limit int, ledger string, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) relayUnlocked(ctx context.Context, claim ackbox.Claim, ledger string, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return 0, fmt.Errorf("outbox: claim: wait for the batch before: %w", ctx.Err())
 	}
-	jobs, err := s.claimUnlocked(ctx, limit)
+	jobs, err := s.claimUnlocked(ctx, claim)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
 	}
@@ -191,8 +211,14 @@ func (s *Store) relayUnlocked(ctx context.Context, limit int, ledger string, pub
 	return len(jobs), misplaced
 }
 
-func (s *Store) claimUnlocked(ctx context.Context, limit int) ([]ackbox.Job, error) {
+func (s *Store) claimUnlocked(ctx context.Context, claim ackbox.Claim) ([]ackbox.Job, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	return readJobs(s.pool.QueryContext(ctx, s.sql.claim, limit))
+	inline := s.cfg.MaxBatchBytes / claim.Limit
+	except := s.d.idList(append([]string{}, claim.Except...)) // a list in any case
+	b, err := readBatch(s.pool.QueryContext(ctx, s.sql.claim, except, claim.Limit, inline, inline))
+	if err == nil {
+		err = s.fill(ctx, s.pool, &b, s.cfg.MaxBatchBytes)
+	}
+	return b.jobs, err
 }

@@ -58,12 +58,17 @@ func (h *hexBytes) Scan(src any) error {
 
 func (r *row) asJob() ackbox.Job {
 	r.job.CreatedAt = r.created.Time
+	r.job.Headers = r.jobHeaders()
+	return r.job
+}
+
+func (r *row) jobHeaders() (headers map[string]string) {
 	if len(r.headers) > 0 {
 		// The column is written by Enqueue only. Headers that a hand-made row
 		// spelt otherwise are left out rather than stopping the whole batch.
-		_ = json.Unmarshal(r.headers, &r.job.Headers)
+		_ = json.Unmarshal(r.headers, &headers)
 	}
-	return r.job
+	return headers
 }
 
 // millis is how durations go into statements: rounded up, so that nothing

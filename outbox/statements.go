@@ -11,22 +11,24 @@ import (
 type statements struct {
 	table string
 
-	inserts             [8]string // of 1, 2, 4, … 128 rows
-	claim, claimFrom    string
-	claimSession        string
-	firstDue            string
-	markSent, markDone  string
-	markBatchDone       string
-	apply               string
-	complete, giveUp    string
-	current, vouch      string
-	stateOf             string
-	rearm, resend, ages string
-	frontiers           string
-	purge, purgeDead    string
-	get, list, counts   string
-	identity            string
-	requeue, cancel     string
+	inserts            [8]string // of 1, 2, 4, … 128 rows
+	claim, large, seek string
+	claimSession       string
+	markSent, markDone string
+	markBatchDone      string
+	apply              string
+	complete, giveUp   string
+	current, vouch     string
+	stateOf            string
+	rearm, resend      string
+	frontiers          string
+	purge, purgeDead   string
+	nackedQueues       string
+	sentQueues         string
+	finishedQueues     string
+	get, list, counts  string
+	identity           string
+	requeue, cancel    string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -39,9 +41,11 @@ const unfinished = `finished_at IS NULL`
 // a CTE and not a subquery because PostgreSQL may run a subquery more than
 // once, and would then skip and lock other rows each time, past the LIMIT. The
 // lock re-checks the query's conditions on the newest version of a row, so the
-// id alone is guard enough for what follows.
+// id alone is guard enough for what follows. The ids are looked up as an array:
+// for a join PostgreSQL would choose between the index and all of the table, by
+// guesses about the CTE.
 func picked(query, statement string) string {
-	return "WITH picked AS MATERIALIZED (\n\t" + query + "\n)\n" + statement + " WHERE id IN (SELECT id FROM picked)"
+	return "WITH picked AS MATERIALIZED (\n\t" + query + "\n)\n" + statement + " WHERE {in picked}"
 }
 
 // known tests the state of rows that are known by id. A plain comparison would
@@ -80,17 +84,8 @@ func newStatements(d *dialect, cfg Config) statements {
 	payload, headers, max_attempts, due_at, created_at) VALUES ` + row + strings.Repeat(", "+row, 1<<i-1))
 	}
 
-	// Relay. The ORDER BY is the partial index's columns in their order, so
-	// the claim reads its batch from the index's front whatever is behind it.
-	// It must say t.id: a bare id is the text that is selected, and the sort by
-	// it would read all that is due.
-	s.claim = text(`SELECT ` + jobColumns + ` FROM {table} AS t
-WHERE t.state = 'pending' AND t.due_at <= {start}
-ORDER BY t.due_at, t.id LIMIT ? {lock}`)
-	s.claimFrom = text(`SELECT ` + jobColumns + ` FROM {table} AS t
-WHERE t.state = 'pending' AND t.due_at <= {start} AND t.due_at >= {time ?}
-ORDER BY t.due_at, t.id LIMIT ? {lock}`)
-	s.firstDue = text(`SELECT coalesce((SELECT due_at FROM {table} WHERE id = {id ?}), {start})`)
+	// Relay.
+	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
 	finished_at = CASE WHEN queue = '' THEN {now} END
@@ -140,26 +135,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 	s.vouch = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Sent)+` AND {unfinished} ORDER BY id {lock}`,
 		`UPDATE {table} SET seen_at = {now}`))
 
-	// Sweeps: bounded, idempotent, safe to run from every instance.
-	s.rearm = text(picked(`SELECT id FROM {table} WHERE state = 'nacked' AND due_at <= {start} ORDER BY due_at, id LIMIT ? {lock}`,
-		`UPDATE {table} SET state = 'pending'`))
-	s.resend = text(picked(`SELECT id FROM {table}
-	WHERE state = 'sent' AND {unfinished} AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}
-	ORDER BY queue, seen_at LIMIT ? {lock}`,
-		`UPDATE {table} SET state = 'pending', resend = resend + 1, due_at = {now}`))
-	s.ages = text(agesOf(d))
-	// A job that was sent more than once says nothing about how far its queue
-	// has come: an early copy may have been finished.
-	s.frontiers = text(`SELECT queue, {micros max(sent_at)} FROM (
-	SELECT queue, sent_at, state, resend FROM {table} WHERE finished_at IS NOT NULL AND state <> 'dead'
-	ORDER BY finished_at DESC LIMIT 2000
-) AS recent WHERE state = 'done' AND resend = 0 GROUP BY queue`)
-	s.purge = text(picked(`SELECT id FROM {purged} WHERE finished_at IS NOT NULL AND state <> 'dead' AND finished_at < {before ?}
-	ORDER BY finished_at LIMIT ? {lock delete}`,
-		`DELETE FROM {purged}`))
-	s.purgeDead = text(picked(`SELECT id FROM {table} WHERE state = 'dead' AND finished_at < {before ?}
-	ORDER BY finished_at LIMIT ? {lock delete}`,
-		`DELETE FROM {table}`))
+	s.sweeps(d, text)
 
 	// Operators wait for a row that is on the wire, in id order, as all do.
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
@@ -170,33 +146,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 	due_at = {now}, finished_at = NULL`))
 	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked') ORDER BY id {lock wait}`,
 		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
-
-	// Statistics lag behind a backlog that grows quickly, and a planner that
-	// believes in a few due rows would collect and sort them: all of the backlog
-	// for each batch. Of an index it can only read as much as it needs.
-	s.claimSession = `SELECT set_config('idle_in_transaction_session_timeout', $1, true),
-	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
-	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true)`
 	return s
-}
-
-// agesOf lists each queue that has unfinished sent jobs with the oldest. On
-// PostgreSQL it hops from queue to queue along the index, so that its cost is
-// the number of queues and not of jobs.
-func agesOf(d *dialect) string {
-	if !d.numbered {
-		return `SELECT queue, min(seen_at), {now} FROM {table}
-WHERE state = 'sent' AND finished_at IS NULL GROUP BY queue`
-	}
-	return `WITH RECURSIVE hop AS (
-	(SELECT queue, seen_at FROM {table} WHERE state = 'sent' AND finished_at IS NULL ORDER BY queue, seen_at LIMIT 1)
-	UNION ALL
-	SELECT next.queue, next.seen_at FROM hop CROSS JOIN LATERAL (
-		SELECT queue, seen_at FROM {table}
-		WHERE state = 'sent' AND finished_at IS NULL AND queue > hop.queue ORDER BY queue, seen_at LIMIT 1
-	) AS next
-)
-SELECT queue, {micros seen_at}, {micros now} FROM hop`
 }
 
 func qualified(cfg Config) string {

@@ -15,7 +15,7 @@ import (
 // Store is one jobs table. It is safe for concurrent use and holds no
 // connection of its own: it uses the pool of the *gorm.DB it was made on.
 type Store struct {
-	pool *sql.DB
+	pool *pool
 	gorm *gorm.DB
 	cfg  Config
 	d    *dialect
@@ -25,8 +25,11 @@ type Store struct {
 	known atomic.Value
 	turn  chan struct{} // SQLite only: one claimed batch at a time, see Relay
 	wire  wire          // PostgreSQL only: SQLite locks no rows
-	// front is PostgreSQL's only, too: SQLite keeps no dead rows.
-	front front
+	// front and walks are PostgreSQL's only, too: SQLite keeps no dead rows.
+	queues *queues
+	front  front
+	size   size
+	walks  walks
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
@@ -56,12 +59,12 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	cfg.Queues = slices.Clone(cfg.Queues)
-	pool, err := db.DB()
+	own, err := db.DB()
 	if err != nil {
 		return nil, fmt.Errorf("outbox: find the connection pool of db: %w", err)
 	}
 	s := &Store{
-		pool: pool,
+		pool: &pool{DB: own},
 		gorm: db,
 		cfg:  cfg,
 		d:    d,
@@ -69,6 +72,7 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
 
+		queues:   newQueues(cfg.Queues),
 		released: make(chan struct{}, 1),
 	}
 	if err := bind(db, s); err != nil {

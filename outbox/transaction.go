@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -49,7 +50,7 @@ func transactionOf(tx *gorm.DB) (gorm.ConnPool, error) {
 // Store's own pool, as nearly all are, costs nothing. Of any other its ledger is
 // asked for: a second pool may lead to the same database.
 func (s *Store) ours(ctx context.Context, c gorm.ConnPool) error {
-	if tx, ok := c.(*sql.Tx); ok && poolOf(tx) == reflect.ValueOf(s.pool).Pointer() {
+	if tx, ok := c.(*sql.Tx); ok && poolOf(tx) == reflect.ValueOf(s.pool.DB).Pointer() {
 		return nil
 	}
 	own, err := s.Identity(ctx)
@@ -92,7 +93,9 @@ func noTable(err error) bool {
 // It is an optimisation only: with db.Transaction the dispatcher finds the jobs a few
 // milliseconds later.
 func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	began := time.Now()
 	if err := s.gorm.WithContext(ctx).Transaction(fn); err != nil {
+		s.pool.clean(ctx, began, err)
 		return err // fn's own, or the database's: it is the caller's transaction
 	}
 	signal(s.wake)

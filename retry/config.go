@@ -19,11 +19,16 @@ import (
 
 // Ledger is the part of the jobs table that holds refused and finished jobs.
 type Ledger interface {
-	// Rearm makes up to limit due nacked jobs publishable again.
-	Rearm(ctx context.Context, limit int) (int, error)
-	// Purge deletes up to limit rows each of finished and of dead jobs that
-	// are older than their retention.
-	Purge(ctx context.Context, finished, dead time.Duration, limit int) (int, error)
+	// NackedQueues and FinishedQueues return the queues that may have nacked
+	// jobs, and finished ones; those of publish-only messages have no name.
+	NackedQueues(ctx context.Context) ([]string, error)
+	FinishedQueues(ctx context.Context) ([]string, error)
+	// Rearm makes up to limit due nacked jobs of queue publishable again.
+	Rearm(ctx context.Context, queue string, limit int) (int, error)
+	// Purge deletes up to limit rows of queue that finished more than retention
+	// ago; PurgeDead those of dead jobs of all queues.
+	Purge(ctx context.Context, queue string, retention time.Duration, limit int) (int, error)
+	PurgeDead(ctx context.Context, retention time.Duration, limit int) (int, error)
 }
 
 // Sent is the part of the jobs table that holds jobs on their way.
@@ -94,7 +99,8 @@ type Config struct {
 	// years.
 	DeadRetention time.Duration
 	// Batch bounds the rows of one statement; a sweep repeats it while it
-	// comes back full, at most 100 times. Default 1000; 1 to 10,000.
+	// comes back full, queue by queue in turn, and logs every 5 s that it goes
+	// on. Default 1000; 1 to 10,000.
 	Batch int
 	// Logger receives what was mended and what failed. Default slog.Default().
 	Logger *slog.Logger

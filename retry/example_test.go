@@ -58,11 +58,17 @@ func ExampleExponential() {
 // emptyLedger stands for an *outbox.Store.
 type emptyLedger struct{}
 
-func (emptyLedger) Rearm(context.Context, int) (int, error) { return 2, nil }
+func (emptyLedger) NackedQueues(context.Context) ([]string, error) { return []string{"mail"}, nil }
 
-func (emptyLedger) Purge(context.Context, time.Duration, time.Duration, int) (int, error) {
-	return 40, nil
+func (emptyLedger) FinishedQueues(context.Context) ([]string, error) {
+	return []string{"default", "mail"}, nil
 }
+
+func (emptyLedger) Rearm(context.Context, string, int) (int, error) { return 2, nil }
+
+func (emptyLedger) Purge(context.Context, string, time.Duration, int) (int, error) { return 20, nil }
+
+func (emptyLedger) PurgeDead(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
 func (emptyLedger) Ages(context.Context) ([]ackbox.QueueAge, error) { return nil, nil }
 

@@ -10,26 +10,45 @@ import (
 	"github.com/ackbox/ackbox/retry"
 )
 
-// store is a Store made of functions; nil ones find nothing.
+// store is a Store made of functions; nil ones find nothing. Its queues have
+// nacked and finished jobs; it has the queue "q" if none are named.
 type store struct {
-	rearm  func(ctx context.Context, limit int) (int, error)
-	purge  func(ctx context.Context, finished, dead time.Duration, limit int) (int, error)
-	ages   func(ctx context.Context) ([]ackbox.QueueAge, error)
-	resend func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
+	queues    []string
+	rearm     func(ctx context.Context, queue string, limit int) (int, error)
+	purge     func(ctx context.Context, queue string, retention time.Duration, limit int) (int, error)
+	purgeDead func(ctx context.Context, retention time.Duration, limit int) (int, error)
+	ages      func(ctx context.Context) ([]ackbox.QueueAge, error)
+	resend    func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
 }
 
-func (s *store) Rearm(ctx context.Context, limit int) (int, error) {
+func (s *store) NackedQueues(context.Context) ([]string, error) {
+	if s.queues == nil {
+		return []string{"q"}, nil
+	}
+	return s.queues, nil
+}
+
+func (s *store) FinishedQueues(ctx context.Context) ([]string, error) { return s.NackedQueues(ctx) }
+
+func (s *store) Rearm(ctx context.Context, queue string, limit int) (int, error) {
 	if s.rearm == nil {
 		return 0, nil
 	}
-	return s.rearm(ctx, limit)
+	return s.rearm(ctx, queue, limit)
 }
 
-func (s *store) Purge(ctx context.Context, finished, dead time.Duration, limit int) (int, error) {
+func (s *store) Purge(ctx context.Context, queue string, retention time.Duration, limit int) (int, error) {
 	if s.purge == nil {
 		return 0, nil
 	}
-	return s.purge(ctx, finished, dead, limit)
+	return s.purge(ctx, queue, retention, limit)
+}
+
+func (s *store) PurgeDead(ctx context.Context, retention time.Duration, limit int) (int, error) {
+	if s.purgeDead == nil {
+		return 0, nil
+	}
+	return s.purgeDead(ctx, retention, limit)
 }
 
 func (s *store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {

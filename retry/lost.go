@@ -19,6 +19,9 @@ type suspicion struct {
 	since time.Time
 	// settled is the first look a quarter of StuckAfter later; zero before it.
 	settled time.Time
+	// lost is the bound of what was found to be lost at that time and is not
+	// all sent again yet. What is lost stays so, whatever is seen later.
+	lost, found time.Time
 }
 
 // Resend sends jobs again that are lost between broker and worker, and returns
@@ -37,50 +40,72 @@ type suspicion struct {
 // 1.5 × StuckAfter and a few sweeps. A sweep that cannot read the ledger forgets
 // what earlier ones saw: workers could not be heard then either.
 //
+// Of a queue with more than one statement's worth each of the others has its turn
+// in between, and all are looked at again every 5 s until none is left or ctx ends.
+// What is known to be lost is not judged anew for that.
+//
 // The errors of all queues are joined; one queue's do not keep the others
 // from being swept. Safe for concurrent use.
 func (s *Sweeper) Resend(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.sweep(ctx, "resend", s.findLost)
+}
+
+// findLost looks at every queue, and returns a turn for each with lost jobs.
+func (s *Sweeper) findLost(ctx context.Context) ([]turn, error) {
 	// The database's clock is read before the queues are looked at: what was
 	// sent before it and is not waiting afterwards has left its queue.
 	ages, err := s.store.Ages(ctx)
 	if err != nil {
-		// Nobody could vouch for anything while the ledger was away, so silence
-		// until now says nothing: the waiting begins anew.
-		clear(s.suspects)
-		return 0, err
+		s.beginAnew()
+		return nil, err
 	}
 	previous := s.suspects
 	s.suspects = make(map[string]suspicion, len(ages)) // forgets queues without sent jobs
-	total := 0
+	var turns []turn
 	var errs []error
 	for _, age := range ages {
-		n, err := s.resendQueue(ctx, age, previous[age.Queue])
-		total += n
+		suspect, err := s.suspect(ctx, age, previous[age.Queue])
 		if err != nil {
-			errs = append(errs, fmt.Errorf("queue %s: %w", age.Queue, err))
+			errs = append(errs, fmt.Errorf("%s: %w", nameOf(age.Queue), err))
+		}
+		if suspect != (suspicion{}) {
+			s.suspects[age.Queue] = suspect
+		}
+		if !suspect.lost.IsZero() {
+			turns = append(turns, s.resend(age, suspect))
 		}
 	}
-	return total, errors.Join(errs...)
+	return turns, errors.Join(errs...)
 }
 
-// resendQueue looks at one queue, and resends what every look of the current
-// suspicion, this one included, takes for lost.
-func (s *Sweeper) resendQueue(ctx context.Context, age ackbox.QueueAge, suspect suspicion) (int, error) {
+// beginAnew forgets what sweeps have seen so far. Nobody could vouch for anything
+// while the ledger was away, so silence until now says nothing.
+func (s *Sweeper) beginAnew() {
+	for queue, suspect := range s.suspects {
+		if suspect.lost.IsZero() {
+			delete(s.suspects, queue)
+			continue
+		}
+		s.suspects[queue] = suspicion{lost: suspect.lost, found: suspect.found}
+	}
+}
+
+// suspect looks at one queue and returns what is known about it then. Lost is
+// what every look of the suspicion, this one included, agrees on.
+func (s *Sweeper) suspect(ctx context.Context, age ackbox.QueueAge, suspect suspicion) (suspicion, error) {
 	bound, err := s.look(ctx, age)
 	switch {
 	case err != nil:
 		// Nothing was seen: that neither adds to the suspicion nor ends it.
-		s.suspects[age.Queue] = suspect
-		return 0, err
+		return suspect, err
 	case bound.IsZero():
-		return 0, nil
+		return suspicion{lost: suspect.lost, found: suspect.found}, nil
 	}
-	fresh := suspicion{bound: bound, since: age.Now}
+	fresh := suspicion{bound: bound, since: age.Now, lost: suspect.lost, found: suspect.found}
 	if suspect.since.IsZero() {
-		s.suspects[age.Queue] = fresh
-		return 0, nil
+		return fresh, nil
 	}
 	// A job that came back to the queue in the meantime is waiting again: only
 	// what all looks agree on counts.
@@ -92,16 +117,28 @@ func (s *Sweeper) resendQueue(ctx context.Context, age ackbox.QueueAge, suspect 
 		if age.Now.Sub(suspect.since) >= s.cfg.StuckAfter/4 {
 			suspect.settled = age.Now
 		}
-		s.suspects[age.Queue] = suspect
-		return 0, nil
+		return suspect, nil
 	case age.Now.Sub(suspect.settled) < s.cfg.StuckAfter/40:
-		s.suspects[age.Queue] = suspect
-		return 0, nil
+		return suspect, nil
 	}
-	s.suspects[age.Queue] = fresh
-	return s.repeat(ctx, func(ctx context.Context) (int, error) {
-		return s.store.Resend(ctx, age.Queue, suspect.bound, s.cfg.StuckAfter, s.cfg.Batch)
-	})
+	fresh.lost, fresh.found = suspect.bound, age.Now
+	return fresh, nil
+}
+
+// resend is the turn of a queue whose lost jobs are known. For how long nobody
+// vouched for them counts from when that was found: silence since then may be an
+// outage of the ledger's.
+func (s *Sweeper) resend(age ackbox.QueueAge, suspect suspicion) turn {
+	idle := s.cfg.StuckAfter + age.Now.Sub(suspect.found)
+	return turn{nameOf(age.Queue), func(ctx context.Context) (int, error) {
+		n, err := s.store.Resend(ctx, age.Queue, suspect.lost, idle, s.cfg.Batch)
+		if err == nil && n < s.cfg.Batch {
+			left := s.suspects[age.Queue]
+			left.lost, left.found = time.Time{}, time.Time{}
+			s.suspects[age.Queue] = left
+		}
+		return n, err
+	}}
 }
 
 // look says which jobs of a queue have left it: those that were vouched for

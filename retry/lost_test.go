@@ -65,7 +65,7 @@ func TestResend(t *testing.T) {
 					if now.waiting == away {
 						return nil, errBase
 					}
-					age := ackbox.QueueAge{Queue: "q", Now: minute(now.at), Oldest: epoch}
+					age := ackbox.QueueAge{Queue: "q", Now: minute(now.at)}
 					if now.frontier > 0 {
 						age.Frontier = minute(now.frontier)
 					}

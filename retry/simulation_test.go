@@ -57,21 +57,28 @@ const (
 	prefetch = 8
 )
 
-func (w *world) Rearm(context.Context, int) (int, error) { return 0, nil }
+func (w *world) NackedQueues(context.Context) ([]string, error) { return nil, nil }
 
-func (w *world) Purge(context.Context, time.Duration, time.Duration, int) (int, error) { return 0, nil }
+func (w *world) FinishedQueues(context.Context) ([]string, error) { return nil, nil }
+
+func (w *world) Rearm(context.Context, string, int) (int, error) { return 0, nil }
+
+func (w *world) Purge(context.Context, string, time.Duration, int) (int, error) { return 0, nil }
+
+func (w *world) PurgeDead(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
 func (w *world) Ages(context.Context) ([]ackbox.QueueAge, error) {
 	age := ackbox.QueueAge{Queue: "q", Now: w.now}
+	sent := false
 	for _, j := range w.jobs {
 		switch {
-		case j.state == ackbox.Sent && (age.Oldest.IsZero() || j.seen.Before(age.Oldest)):
-			age.Oldest = j.seen
+		case j.state == ackbox.Sent:
+			sent = true
 		case j.state == ackbox.Done && w.now.Sub(j.finished) < time.Hour && j.sent.After(age.Frontier):
 			age.Frontier = j.sent
 		}
 	}
-	if age.Oldest.IsZero() {
+	if !sent {
 		return nil, nil
 	}
 	return []ackbox.QueueAge{age}, nil

@@ -82,25 +82,31 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// maxRounds bounds how often one sweep repeats its statement.
-const maxRounds = 100
-
 // Rearm makes every nacked job whose time has come publishable again, now, and
-// returns how many. Run does it by schedule.
+// returns how many. It goes on until none is left or ctx ends, each queue in its
+// turn. Run does it by schedule.
 func (s *Sweeper) Rearm(ctx context.Context) (int, error) {
-	return s.repeat(ctx, func(ctx context.Context) (int, error) {
-		return s.store.Rearm(ctx, s.cfg.Batch)
-	})
+	return s.sweep(ctx, "rearm", ofQueues(s.store.NackedQueues, func(ctx context.Context, queue string) (int, error) {
+		return s.store.Rearm(ctx, queue, s.cfg.Batch)
+	}))
 }
 
 // Purge deletes every row that is past its retention, now, and returns how
-// many. Run does it by schedule. Of a Store that is [Partitions] it makes those
-// of the next three days and drops those past Config.Retention first, and logs
-// what it did; if that fails, rows are deleted all the same.
+// many. It goes on until none is left or ctx ends, each queue in its turn. Run
+// does it by schedule. Of a Store that is [Partitions] it makes those of the next
+// three days and drops those past Config.Retention first, and logs what it did;
+// if that fails, rows are deleted all the same.
 func (s *Sweeper) Purge(ctx context.Context) (int, error) {
 	partitionsErr := s.partitions(ctx)
-	n, err := s.repeat(ctx, func(ctx context.Context) (int, error) {
-		return s.store.Purge(ctx, s.cfg.Retention, s.cfg.DeadRetention, s.cfg.Batch)
+	finished := ofQueues(s.store.FinishedQueues, func(ctx context.Context, queue string) (int, error) {
+		return s.store.Purge(ctx, queue, s.cfg.Retention, s.cfg.Batch)
+	})
+	dead := turn{"dead jobs", func(ctx context.Context) (int, error) {
+		return s.store.PurgeDead(ctx, s.cfg.DeadRetention, s.cfg.Batch)
+	}}
+	n, err := s.sweep(ctx, "purge", func(ctx context.Context) ([]turn, error) {
+		turns, err := finished(ctx)
+		return append(turns, dead), err
 	})
 	return n, errors.Join(partitionsErr, err)
 }
@@ -126,23 +132,6 @@ func (s *Sweeper) partitions(ctx context.Context) error {
 		s.cfg.Logger.InfoContext(ctx, "retry: partitions", "made", made, "dropped", dropped, "kept", kept)
 	}
 	return errors.Join(err, dropErr)
-}
-
-// repeat runs one bounded statement until it finds less than a full batch.
-func (s *Sweeper) repeat(ctx context.Context, statement func(context.Context) (int, error)) (int, error) {
-	total := 0
-	for range maxRounds {
-		if ctx.Err() != nil {
-			return total, nil //nolint:nilerr // told to stop, not failed
-		}
-		// A statement that has begun is let finish: the store bounds it.
-		n, err := statement(context.WithoutCancel(ctx))
-		total += n
-		if err != nil || n < s.cfg.Batch {
-			return total, err
-		}
-	}
-	return total, nil
 }
 
 // cronLog is what cron logs to. Its routine messages are left out.

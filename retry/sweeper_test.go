@@ -55,13 +55,20 @@ func TestNewSweeperNamesWhatIsWrong(t *testing.T) {
 func TestRunSweepsBySchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var rearmed, purged, looked int
+		var rearmed, purged, dead, looked int
 		s := &store{
-			rearm: func(context.Context, int) (int, error) { rearmed++; return 0, nil },
-			purge: func(_ context.Context, finished, dead time.Duration, limit int) (int, error) {
+			rearm: func(context.Context, string, int) (int, error) { rearmed++; return 0, nil },
+			purge: func(_ context.Context, queue string, retention time.Duration, limit int) (int, error) {
 				purged++
-				if finished != time.Hour || dead != retry.DefaultDeadRetention || limit != 7 {
-					t.Errorf("Purge(%v, %v, %d)", finished, dead, limit)
+				if queue != "q" || retention != time.Hour || limit != 7 {
+					t.Errorf("Purge(%s, %v, %d)", queue, retention, limit)
+				}
+				return 0, nil
+			},
+			purgeDead: func(_ context.Context, retention time.Duration, limit int) (int, error) {
+				dead++
+				if retention != retry.DefaultDeadRetention || limit != 7 {
+					t.Errorf("PurgeDead(%v, %d)", retention, limit)
 				}
 				return 0, nil
 			},
@@ -78,8 +85,8 @@ func TestRunSweepsBySchedule(t *testing.T) {
 		if took := time.Since(start); took != 10*time.Minute+time.Second/2 {
 			t.Errorf("Run took %v", took)
 		}
-		if rearmed != 120 || purged != 10 || looked != 0 {
-			t.Errorf("rearmed %d times, purged %d, looked %d; want 120, 10 and 0", rearmed, purged, looked)
+		if rearmed != 120 || purged != 10 || dead != 10 || looked != 0 {
+			t.Errorf("rearmed %d times, purged %d and %d, looked %d; want 120, 10, 10 and 0", rearmed, purged, dead, looked)
 		}
 	})
 }
@@ -89,7 +96,7 @@ func TestRunSurvivesFailuresAndPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		calls := 0
-		s := &store{rearm: func(context.Context, int) (int, error) {
+		s := &store{rearm: func(context.Context, string, int) (int, error) {
 			calls++
 			switch calls {
 			case 1:
@@ -108,7 +115,7 @@ func TestRunSurvivesFailuresAndPanics(t *testing.T) {
 		if calls != 5 {
 			t.Errorf("swept %d times in 5 s, want 5: a panic must not end a sweep for good", calls)
 		}
-		for _, want := range []string{"error=boom", `error="no database"`, "sweep=rearm jobs="} {
+		for _, want := range []string{"error=boom", `error="queue q: no database"`, "sweep=rearm jobs="} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("the log lacks %q:\n%s", want, &log)
 			}
@@ -120,7 +127,7 @@ func TestRunAwaitsARunningSweepAndStartsNoneTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var running, most, finished atomic.Int32
-		s := &store{rearm: func(ctx context.Context, _ int) (int, error) {
+		s := &store{rearm: func(ctx context.Context, _ string, _ int) (int, error) {
 			most.Store(max(most.Load(), running.Add(1)))
 			defer running.Add(-1)
 			<-time.After(10 * time.Second)
@@ -164,46 +171,10 @@ func TestRunTwice(t *testing.T) {
 	})
 }
 
-func TestSweepsRepeatWhileFull(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name         string
-		left         int // rows to sweep
-		want, rounds int
-	}{
-		{"none", 0, 0, 1},
-		{"less than a batch", 9, 9, 1},
-		{"full batches", 20, 20, 3},
-		{"bounded", 5000, 1000, 100},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			left, rounds := tt.left, 0
-			take := func(limit int) (int, error) {
-				rounds++
-				n := min(limit, left)
-				left -= n
-				return n, nil
-			}
-			s := &store{
-				rearm: func(_ context.Context, limit int) (int, error) { return take(limit) },
-				purge: func(_ context.Context, _, _ time.Duration, limit int) (int, error) { return take(limit) },
-			}
-			sweeper := newSweeper(t, s, waiting(nothingWaits), retry.Config{Batch: 10})
-			for name, sweep := range map[string]func(context.Context) (int, error){"rearm": sweeper.Rearm, "purge": sweeper.Purge} {
-				left, rounds = tt.left, 0
-				if n, err := sweep(t.Context()); n != tt.want || rounds != tt.rounds || err != nil {
-					t.Errorf("%s: %d rows in %d rounds, %v; want %d in %d", name, n, rounds, err, tt.want, tt.rounds)
-				}
-			}
-		})
-	}
-}
-
 func TestSweepReportsWhatItDidBeforeItFailed(t *testing.T) {
 	t.Parallel()
 	rounds := 0
-	s := &store{rearm: func(context.Context, int) (int, error) {
+	s := &store{rearm: func(context.Context, string, int) (int, error) {
 		if rounds++; rounds == 3 {
 			return 0, errBase
 		}
@@ -224,7 +195,7 @@ func TestPurgeLooksAfterPartitions(t *testing.T) {
 	var makeErr, dropErr error
 	purged := 0
 	s := &partitions{
-		store: store{purge: func(context.Context, time.Duration, time.Duration, int) (int, error) { purged++; return 3, nil }},
+		store: store{purge: func(context.Context, string, time.Duration, int) (int, error) { purged++; return 3, nil }},
 		make: func(ahead int) (int, error) {
 			if ahead != 3 {
 				t.Errorf("partitions for %d days ahead, want 3", ahead)

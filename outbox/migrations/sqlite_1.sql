@@ -33,8 +33,8 @@ CREATE TABLE {table} (
 		ELSE 0
 	END)
 ) STRICT;
-CREATE INDEX {table_name}_pending ON {table} (due_at, id) WHERE state = 'pending';
-CREATE INDEX {table_name}_nacked ON {table} (due_at, id) WHERE state = 'nacked';
+CREATE INDEX {table_name}_pending ON {table} (queue, due_at, id) WHERE state = 'pending';
+CREATE INDEX {table_name}_nacked ON {table} (queue, due_at, id) WHERE state = 'nacked';
 CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
-CREATE INDEX {table_name}_finished ON {table} (finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
+CREATE INDEX {table_name}_finished ON {table} (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
 CREATE INDEX {table_name}_dead ON {table} (finished_at) WHERE state = 'dead';

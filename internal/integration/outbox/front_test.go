@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -53,6 +55,65 @@ func TestClaimBesideALongTransaction(t *testing.T) {
 				t.Fatalf("a %s job was not found in a minute", name)
 			}
 		}
+	}
+}
+
+// Where so many finished rows cannot be vacuumed that no claim could read all of
+// them in time, a process that has just started claims what is new at once, and
+// finds what is old behind them, bit by bit. Each queue has its own front.
+func TestClaimThatCannotReadAll(t *testing.T) {
+	t.Parallel()
+	db, _ := store(t, outbox.Config{})
+	run(t, db, "ALTER TABLE ackbox_jobs SET (autovacuum_enabled = off)")
+	long := db.Begin()
+	defer long.Rollback()
+	if err := long.Exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").Exec("SELECT count(*) FROM ackbox_jobs").Error; err != nil {
+		t.Fatal(err)
+	}
+	fillQueue(t, db, "default", 600_000, time.Minute)
+	fillQueue(t, db, "other", 1000, time.Minute)
+	run(t, db, "UPDATE ackbox_jobs SET state = 'done', sent_at = now(), finished_at = now()", "ANALYZE ackbox_jobs")
+	whole := time.Hour
+	for range 3 {
+		began := time.Now()
+		run(t, db, "SELECT id FROM ackbox_jobs WHERE state = 'pending' AND queue = 'default' ORDER BY due_at, id LIMIT 1")
+		whole = min(whole, time.Since(began))
+	}
+	// Another handle: what a process has that has just started.
+	db = open(t, postgres.Open(testenv.DatabaseURL(t)), 5, gorm.Config{})
+	s, err := outbox.NewStore(db, outbox.Config{StatementTimeout: whole / 2, Queues: []string{"default", "other"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func() map[string]int {
+		got := make(map[string]int)
+		_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+			for _, job := range jobs {
+				got[job.Queue]++
+			}
+			return allSent(jobs)
+		})
+		if err != nil {
+			t.Logf("claim: %v", err)
+		}
+		return got
+	}
+	for _, due := range []time.Duration{0, 3 * time.Minute, 100 * 24 * time.Hour} {
+		began, calls := time.Now(), 0
+		fillQueue(t, db, "default", 1, due)
+		fillQueue(t, db, "other", 1, due)
+		for found := 0; found < 2; calls++ {
+			if got := try(); len(got) > 0 {
+				found += got["default"] + got["other"]
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatalf("due %v ago: of two jobs %d were found in a minute and %d calls", due, found, calls)
+			}
+		}
+		if due == 0 && calls > 5 {
+			t.Errorf("new jobs were found by call %d", calls)
+		}
+		t.Logf("due %v ago: found after %v and %d calls that have %v, where reading all takes %v", due, time.Since(began), calls, whole/2, whole)
 	}
 }
 

@@ -21,9 +21,9 @@ type wrapped struct {
 	*sql.Tx
 }
 
-// through makes tx run on that connection, as plugins that split reads from writes
+// runningOn makes tx run on that connection, as plugins that split reads from writes
 // do.
-func through(tx *gorm.DB, pool gorm.ConnPool) *gorm.DB {
+func runningOn(tx *gorm.DB, pool gorm.ConnPool) *gorm.DB {
 	tx = tx.WithContext(tx.Statement.Context) // a Statement of its own
 	tx.Statement.ConnPool = pool
 	return tx
@@ -58,7 +58,7 @@ func TestOtherDatabase(t *testing.T) {
 			"Complete":    func(tx *gorm.DB) error { return s.Complete(run, tx) },
 			"EnqueueTx":   func(tx *gorm.DB) error { return s.EnqueueTx(ctx, sqlTx(tx), item) },
 			"CompleteTx":  func(tx *gorm.DB) error { return s.CompleteTx(run, sqlTx(tx)) },
-			"wrapped":     func(tx *gorm.DB) error { return s.Enqueue(ctx, through(tx, &wrapped{sqlTx(tx)}), item.Args) },
+			"wrapped":     func(tx *gorm.DB) error { return s.Enqueue(ctx, runningOn(tx, &wrapped{sqlTx(tx)}), item.Args) },
 			"new session": func(tx *gorm.DB) error { return s.Enqueue(ctx, tx.Session(&gorm.Session{NewDB: true}), item.Args) },
 			"prepared": func(tx *gorm.DB) error {
 				return s.Enqueue(ctx, tx.Session(&gorm.Session{PrepareStmt: true}), item.Args)
@@ -94,10 +94,10 @@ func TestOtherDatabase(t *testing.T) {
 		}
 	}
 	// A plugin resolves the handle of the right database to the wrong pool.
-	if err := through(db, pool(t, other)).Transaction(func(tx *gorm.DB) error { return outbox.Enqueue(ctx, tx, item.Args) }); !errors.Is(err, outbox.ErrOtherDatabase) {
+	if err := runningOn(db, pool(t, other)).Transaction(func(tx *gorm.DB) error { return outbox.Enqueue(ctx, tx, item.Args) }); !errors.Is(err, outbox.ErrOtherDatabase) {
 		t.Errorf("resolved to another pool: %v", err)
 	}
-	if err := outbox.Enqueue(ctx, through(db, pool(t, other)), item.Args, outbox.OwnTransaction()); !errors.Is(err, outbox.ErrOtherDatabase) {
+	if err := outbox.Enqueue(ctx, runningOn(db, pool(t, other)), item.Args, outbox.OwnTransaction()); !errors.Is(err, outbox.ErrOtherDatabase) {
 		t.Errorf("resolved to another pool, in a transaction of its own: %v", err)
 	}
 	if n := rows(other); n != 0 {
@@ -236,4 +236,22 @@ func pool(t *testing.T, db *gorm.DB) *sql.DB {
 	p, err := db.DB()
 	must(t, err)
 	return p
+}
+
+// Whose database it is costs no question where the transaction is of the Store's
+// own pool, prepared statements or not.
+func TestOwnDatabaseIsNotAsked(t *testing.T) {
+	t.Parallel()
+	db, s, r := recorded(t, outbox.Config{})
+	for _, prepare := range []bool{false, true} {
+		queries := r.during(func() {
+			err := db.Session(&gorm.Session{PrepareStmt: prepare}).Transaction(func(tx *gorm.DB) error {
+				return s.Enqueue(t.Context(), tx, work{1})
+			})
+			must(t, err)
+		})
+		if len(queries) != 1 {
+			t.Errorf("PrepareStmt %v: Enqueue ran %d statements, want its INSERT alone: %v", prepare, len(queries), queries)
+		}
+	}
 }

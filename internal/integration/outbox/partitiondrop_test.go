@@ -93,7 +93,7 @@ func TestDropPartitions(t *testing.T) {
 	if n, err := s.Requeue(t.Context(), keep["dead for long"]); n != 1 || err != nil {
 		t.Errorf("requeued %d, %v", n, err)
 	}
-	if n, err := s.Purge(t.Context(), retention, 100*day, 10); n != 1 || err != nil || text(t, db, keep["in the default"]) != "" {
+	if n, err := s.Purge(t.Context(), "default", retention, 10); n != 1 || err != nil || text(t, db, keep["in the default"]) != "" {
 		t.Errorf("purged %d, %v; want what is in the default partition, and dropping is for the rest", n, err)
 	}
 	drop(t, s, nil, nil)

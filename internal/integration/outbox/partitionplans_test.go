@@ -37,9 +37,9 @@ func TestPartitionedQueryPlans(t *testing.T) {
 		merged []int // its statements that choose rows in an order
 	}{
 		"relay":  {func() { must(s.Relay(t.Context(), ackbox.Claim{Limit: 256}, allSentIn)) }, []int{0}},
-		"rearm":  {func() { must(s.Rearm(t.Context(), 100)) }, []int{0}},
+		"rearm":  {func() { must(s.Rearm(t.Context(), "q1", 100)) }, []int{0}},
 		"resend": {func() { must(s.Resend(t.Context(), "q1", time.Now(), time.Minute, 100)) }, []int{0}},
-		"purge":  {func() { must(s.Purge(t.Context(), time.Minute, time.Minute, 100)) }, []int{1}},
+		"purge":  {func() { must(s.PurgeDead(t.Context(), time.Minute, 100)) }, []int{0}},
 		"ages":   {func() { must(s.Ages(t.Context())) }, []int{0, 1}},
 	} {
 		queries := r.during(tt.call)

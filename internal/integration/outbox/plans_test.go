@@ -21,10 +21,12 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
+type seenQuery = pgx.TraceQueryStartData
+
 // recorder remembers the statements that a pool runs.
 type recorder struct {
 	mu   sync.Mutex
-	seen []pgx.TraceQueryStartData
+	seen []seenQuery
 	// before, if set, is called before each statement is sent.
 	before func(query string)
 }
@@ -43,7 +45,8 @@ func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Tr
 // TraceQueryEnd implements pgx.QueryTracer.
 func (r *recorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// during returns the statements on the jobs table that call runs.
+// during returns the statements on the jobs table that call runs, but for the
+// search for queues, which comes with a claim now and then.
 func (r *recorder) during(call func()) []pgx.TraceQueryStartData {
 	r.mu.Lock()
 	r.seen = nil
@@ -52,9 +55,12 @@ func (r *recorder) during(call func()) []pgx.TraceQueryStartData {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(r.seen), func(q pgx.TraceQueryStartData) bool {
-		return !strings.Contains(q.SQL, "ackbox_jobs")
+		return !strings.Contains(q.SQL, "ackbox_jobs") || strings.Contains(q.SQL, seeking)
 	})
 }
+
+// seeking is how the search for queues begins.
+const seeking = "WITH RECURSIVE gaps"
 
 // recorded returns a migrated Store whose statements are remembered.
 func recorded(t *testing.T, cfg outbox.Config) (*gorm.DB, *outbox.Store, *recorder) {
@@ -86,24 +92,33 @@ func TestClaimBoundsItsSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool.SetMaxOpenConns(1)
-	r.during(func() {
-		if _, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, nil); err != nil {
-			t.Error(err)
-		}
-	})
 	var order []string
-	for _, q := range r.seen {
-		order = append(order, strings.Fields(q.SQL)[0])
-		if strings.Contains(q.SQL, "set_config") && fmt.Sprint(q.Args) != "[10000]" {
-			t.Errorf("%s is run with %v, want 10000 ms", q.SQL, q.Args)
+	for len(order) == 0 || slices.Contains(order, "seek") {
+		r.during(func() {
+			if _, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		order = nil
+		for _, q := range r.seen {
+			word := strings.ToLower(strings.Fields(q.SQL)[0])
+			if strings.HasPrefix(q.SQL, seeking) {
+				word = "seek"
+			}
+			order = append(order, word)
+			if args := fmt.Sprint(q.Args); strings.Contains(q.SQL, "set_config") && !strings.HasSuffix(args, " 10000 3000]") && args != "[10000 3000]" {
+				t.Errorf("%s is run with %v, want 10000 and 3000 ms", q.SQL, q.Args)
+			}
 		}
 	}
-	if got := strings.ToLower(strings.Join(order, " ")); got != "begin select select rollback" {
+	if got := strings.Join(order, " "); got != "begin select with rollback" {
 		t.Errorf("a claim runs %q", got)
 	}
-	var after string
-	if err := db.Raw("SHOW idle_in_transaction_session_timeout").Scan(&after).Error; err != nil || after != "0" {
-		t.Errorf("after the claim the session's bound is %q, %v", after, err)
+	for _, setting := range []string{"idle_in_transaction_session_timeout", "tcp_user_timeout"} {
+		var after string
+		if err := db.Raw("SHOW " + setting).Scan(&after).Error; err != nil || after != "0" {
+			t.Errorf("after the claim the session's %s is %q, %v", setting, after, err)
+		}
 	}
 }
 
@@ -154,9 +169,14 @@ func TestQueryPlans(t *testing.T) {
 		"done":       {func() { must(s.Finish(t.Context(), batch(ackbox.Done, ""))) }, []string{pkey, pkey}, true},
 		"dead":       {func() { must(s.Finish(t.Context(), batch(ackbox.Dead, "e"))) }, []string{pkey, pkey}, true},
 		"vouch":      {func() { must(nil, s.Vouch(t.Context(), ids)) }, []string{pkey}, true},
-		"rearm":      {func() { must(s.Rearm(t.Context(), 100)) }, []string{"ackbox_jobs_nacked"}, false},
+		"rearm":      {func() { must(s.Rearm(t.Context(), "q1", 100)) }, []string{"ackbox_jobs_nacked"}, false},
 		"resend":     {func() { must(s.Resend(t.Context(), "q1", time.Now(), time.Minute, 100)) }, []string{"ackbox_jobs_sent"}, false},
-		"purge":      {func() { must(s.Purge(t.Context(), 24*time.Hour, 24*time.Hour, 100)) }, []string{"ackbox_jobs_finished", "ackbox_jobs_dead"}, false},
+		"purge":      {func() { must(s.Purge(t.Context(), "q1", 24*time.Hour, 100)) }, []string{"ackbox_jobs_finished"}, false},
+		"purge dead": {func() { must(s.PurgeDead(t.Context(), 24*time.Hour, 100)) }, []string{"ackbox_jobs_dead"}, false},
+		"queues": {func() {
+			must(s.NackedQueues(t.Context()))
+			must(s.FinishedQueues(t.Context()))
+		}, []string{"ackbox_jobs_nacked", "ackbox_jobs_finished"}, false},
 		"ages":       {func() { must(s.Ages(t.Context())) }, []string{"ackbox_jobs_sent", "ackbox_jobs_finished"}, false},
 		"operations": {func() { must(s.Cancel(t.Context(), ids[0])); must(s.Requeue(t.Context(), ids[0])) }, []string{pkey, pkey}, true},
 	} {
@@ -170,6 +190,10 @@ func TestQueryPlans(t *testing.T) {
 				bad := !strings.Contains(plan, tt.indexes[i]) || strings.Contains(plan, "Seq Scan")
 				if bad || strings.Contains(plan, "Sort") && (!tt.sorted || tt.indexes[i] != pkey) {
 					t.Errorf("%s, %s: want %s, no scan of the table and no sort\n%s\n%s", name, mode, tt.indexes[i], q.SQL, plan)
+				}
+				// For a join with what was picked, newer versions of PostgreSQL may read all.
+				if strings.Contains(q.SQL, "picked") && (strings.Contains(plan, "Join") || strings.Contains(plan, "Loop")) {
+					t.Errorf("%s, %s: want the rows that were picked looked up by their ids\n%s\n%s", name, mode, q.SQL, plan)
 				}
 			}
 		}
@@ -189,26 +213,16 @@ func TestClaimPassesOverTheFuture(t *testing.T) {
 		}
 	})
 	for mode, plan := range explain(t, db, queries[0]) {
-		if !strings.Contains(plan, "Index Cond: (due_at <= now())") || strings.Contains(plan, "Sort") {
+		if strings.Count(plan, "due_at <= now()") != 2 || strings.Contains(plan, "Sort") {
 			t.Errorf("%s:\n%s", mode, plan)
 		}
 	}
-	var lines []string
-	err := db.Raw("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) " + strings.ReplaceAll(queries[0].SQL, "$1", "256")).Scan(&lines).Error
-	if err != nil {
-		t.Fatal(err)
+	lines := analyze(t, db, queries[0])
+	touched := pages(strings.Join(lines, "\n"))
+	if touched == 0 || touched > 12 {
+		t.Errorf("the claim touched %d pages:\n%s", touched, strings.Join(lines, "\n"))
 	}
-	var hit, read int
-	for _, line := range lines { // the first such line counts for the whole plan
-		if _, rest, ok := strings.Cut(line, "Buffers: shared "); ok {
-			_, _ = fmt.Sscanf(rest, "hit=%d read=%d", &hit, &read)
-			break
-		}
-	}
-	if hit+read == 0 || hit+read > 10 {
-		t.Errorf("the claim touched %d pages:\n%s", hit+read, strings.Join(lines, "\n"))
-	}
-	t.Logf("a claim with 50,000 jobs due later touches %d pages", hit+read)
+	t.Logf("a claim with 50,000 jobs due later touches %d pages", touched)
 }
 
 func run(t *testing.T, db *gorm.DB, statements ...string) {
@@ -220,10 +234,8 @@ func run(t *testing.T, db *gorm.DB, statements ...string) {
 	}
 }
 
-// explain returns the plans of a statement, for its arguments and a generic one.
-func explain(t *testing.T, db *gorm.DB, q pgx.TraceQueryStartData) map[string]string {
-	t.Helper()
-	var args []string
+// literals are the arguments of a statement as SQL.
+func literals(q pgx.TraceQueryStartData) (args []string) {
 	for _, arg := range q.Args { // some are options of the driver
 		switch v := arg.(type) {
 		case time.Time:
@@ -234,6 +246,35 @@ func explain(t *testing.T, db *gorm.DB, q pgx.TraceQueryStartData) map[string]st
 			args = append(args, fmt.Sprint(v))
 		}
 	}
+	return args
+}
+
+// analyze returns what a statement really does with its arguments.
+func analyze(t *testing.T, db *gorm.DB, q pgx.TraceQueryStartData) (lines []string) {
+	t.Helper()
+	query := q.SQL
+	for i, arg := range literals(q) {
+		query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), arg)
+	}
+	if err := db.Raw("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) " + query).Scan(&lines).Error; err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// pages are what an analyzed plan says that it touched.
+func pages(plan string) int {
+	var hit, read int
+	if _, rest, ok := strings.Cut(plan, "Buffers: shared "); ok { // the first such line counts for the whole plan
+		_, _ = fmt.Sscanf(rest, "hit=%d read=%d", &hit, &read)
+	}
+	return hit + read
+}
+
+// explain returns the plans of a statement, for its arguments and a generic one.
+func explain(t *testing.T, db *gorm.DB, q pgx.TraceQueryStartData) map[string]string {
+	t.Helper()
+	args := literals(q)
 	execute := "EXPLAIN EXECUTE probe"
 	if len(args) > 0 {
 		execute += "(" + strings.Join(args, ", ") + ")"

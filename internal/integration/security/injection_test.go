@@ -117,7 +117,7 @@ func (g *target) live(s string) {
 	g.relay(s, func(job ackbox.Job) ackbox.Transition {
 		return ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Nacked, Error: s}
 	})
-	_, err = g.store.Rearm(g.ctx, 10)
+	_, err = g.store.Rearm(g.ctx, entry.Queue, 10)
 	must(g.T, "Rearm", err)
 	g.relay(s, func(job ackbox.Job) ackbox.Transition {
 		return ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}

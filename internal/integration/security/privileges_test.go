@@ -118,13 +118,13 @@ func TestDatabasePrivileges(t *testing.T) {
 		t.Errorf("Requeue: %d, %v", n, err)
 	}
 	finish(ackbox.Done)
-	_, err = app.Rearm(ctx, 1)
+	_, err = app.Rearm(ctx, "default", 1)
 	must(t, "Rearm", err)
 	_, err = app.Ages(ctx)
 	must(t, "Ages", err)
 	_, err = app.Resend(ctx, "default", time.Now(), 0, 1)
 	must(t, "Resend", err)
-	if n, err := app.Purge(ctx, 0, 0, 10); n != 1 || err != nil {
+	if n, err := app.Purge(ctx, "default", 0, 10); n != 1 || err != nil {
 		t.Errorf("Purge: %d, %v", n, err)
 	}
 	// What README.md has every process do at its start.

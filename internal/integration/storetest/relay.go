@@ -311,9 +311,9 @@ func limits(e *env) {
 	s := e.store()
 	for _, limit := range []int{-1, 0, outbox.MaxBatch + 1} {
 		_, relay := s.Relay(e.ctx, ackbox.Claim{Limit: limit}, nil)
-		_, rearm := s.Rearm(e.ctx, limit)
+		_, rearm := s.Rearm(e.ctx, "default", limit)
 		_, resend := s.Resend(e.ctx, "default", time.Now(), 0, limit)
-		_, purge := s.Purge(e.ctx, 0, 0, limit)
+		_, purge := s.Purge(e.ctx, "default", 0, limit)
 		for _, err := range []error{relay, rearm, resend, purge} {
 			e.wantError(err, "limit is", "want 1 to 10000")
 		}

@@ -26,6 +26,7 @@ const (
 	inWorker       = "worker"
 	inUnitRabbitMQ = "rabbitmq"
 	inRetry        = "retry"
+	inUnitOutbox   = "outbox"
 )
 
 var mutants = []mutant{
@@ -68,12 +69,12 @@ var mutants = []mutant{
 	},
 	{
 		3, "take unknown for sent", "dispatcher/dispatcher.go",
-		"d.unknown.Add(1)\n\t\tt.To = ackbox.Pending", "d.unknown.Add(1)\n\t\tt.To = ackbox.Sent",
+		"\t\tt.To = ackbox.Pending\n\t\tif outcome.Stalled", "\t\tt.To = ackbox.Sent\n\t\tif outcome.Stalled",
 		[]suite{{inDispatcher, "TestUnknownStaysPendingUncharged"}},
 	},
 	{
 		3, "take unknown for refused", "dispatcher/dispatcher.go",
-		"d.unknown.Add(1)\n\t\tt.To = ackbox.Pending", "d.unknown.Add(1)\n\t\tt.To = ackbox.Nacked",
+		"\t\tt.To = ackbox.Pending\n\t\tif outcome.Stalled", "\t\tt.To = ackbox.Nacked\n\t\tif outcome.Stalled",
 		[]suite{{inDispatcher, "TestUnknownStaysPendingUncharged"}},
 	},
 	{
@@ -155,6 +156,61 @@ var mutants = []mutant{
 		9, "change a row whatever its try", "outbox/statements.go",
 		"ON r.id = t.id AND r.attempt = t.attempt AND coalesce", "ON r.id = t.id AND coalesce",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		8, "claim the oldest jobs, whatever their queue", "outbox/claimsql.go",
+		"?::bigint / count(*) OVER () + (row_number()", "?::bigint + 0 * count(*) OVER () + (row_number()",
+		[]suite{{inOutbox, "TestQuietQueueBesideABacklog"}},
+	},
+	{
+		8, "claim what the broker has no queue for", "outbox/queues.go",
+		"slices.Contains(except, name)", "false",
+		[]suite{{inOutbox, "TestExceptIsPassedOver"}},
+	},
+	{
+		8, "begin each claim with the same queue", "outbox/queues.go",
+		"q.last = name", "_ = name",
+		[]suite{{inOutbox, "TestEveryQueueIsServed"}},
+	},
+	{
+		8, "never look for queues that nobody named", "outbox/queues.go",
+		"\ts.queues.learn(found)", "\t_ = found",
+		[]suite{{inOutbox, "TestNewQueueIsFound"}},
+	},
+	{
+		4, "write rows of a queue that takes nothing", "dispatcher/dispatcher.go",
+		"if outcome.Unpublished && (", "if false && (",
+		[]suite{{inDispatcher, "TestUnavailableQueueIsLeftAlone"}},
+	},
+	{
+		10, "look again at once for what was left as it is", "dispatcher/dispatcher.go",
+		"case left == n:", "case left < 0:",
+		[]suite{{inDispatcher, "TestUnpublishedIsNoHotLoop"}},
+	},
+	{
+		10, "fetch all payloads of a batch", "outbox/batch.go",
+		"string(list), max(1, bytes))", "string(list), 1<<40)",
+		[]suite{{inOutbox, "TestBatchBytes"}},
+	},
+	{
+		10, "claim as much after a deadline as before", "outbox/size.go",
+		"z.rows, z.bytes = max(1, rows/2), max(1, bytes/2)", "z.rows, z.bytes = rows, bytes",
+		[]suite{{inUnitOutbox, "TestSize"}},
+	},
+	{
+		10, "write all payloads in one statement", "outbox/enqueue.go",
+		"payloadOf(drafts[:1<<size]) > maxInsert", "payloadOf(drafts[:1<<size]) < 0",
+		[]suite{{inOutbox, "TestEnqueueAllSplitsByBytes"}},
+	},
+	{
+		9, "let a frozen reader hold its rows for ever", "outbox/claim.go",
+		"unread := max(s.cfg.StatementTimeout, time.Second)", "unread := time.Hour",
+		[]suite{{inOutbox, "TestFrozenWhileReadingAClaim"}},
+	},
+	{
+		9, "read all that is dead in each claim", "outbox/front.go",
+		"\tcase timedOut(l.err):", "\tcase false:",
+		[]suite{{inUnitOutbox, "TestFrontAfterADeadline"}},
 	},
 	{
 		9, "let a frozen dispatcher hold its rows for ever", "outbox/claim.go",
