@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glebarez/sqlite"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
@@ -129,13 +130,49 @@ func TestOtherDatabase(t *testing.T) {
 
 // sqlTx is the *sql.Tx of a GORM transaction.
 func sqlTx(tx *gorm.DB) *sql.Tx {
-	switch conn := tx.Statement.ConnPool.(type) {
-	case *gorm.PreparedStmtTX:
-		return conn.Tx.(*sql.Tx)
-	case *sql.Tx:
-		return conn
+	conn := tx.Statement.ConnPool
+	if prepared, ok := conn.(*gorm.PreparedStmtTX); ok {
+		conn = prepared.Tx
 	}
-	return nil
+	plain, _ := conn.(*sql.Tx)
+	return plain
+}
+
+// The same on SQLite, where a transaction has the only connection.
+func TestOtherDatabaseSQLite(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	made := func() (*gorm.DB, *outbox.Store) {
+		db := open(t, sqlite.Open(":memory:"), 1, gorm.Config{})
+		s, err := outbox.NewStore(db, outbox.Config{})
+		must(t, err)
+		return db, s
+	}
+	db, s := made()
+	must(t, s.Migrate(ctx))
+	other, theirs := made()
+	refused := func(words ...string) {
+		t.Helper()
+		err := other.Transaction(func(tx *gorm.DB) error { return s.Enqueue(ctx, tx, work{1}) })
+		for _, word := range words {
+			if !errors.Is(err, outbox.ErrOtherDatabase) || !strings.Contains(err.Error(), word) {
+				t.Errorf("another database: %v; want %q", err, word)
+			}
+		}
+	}
+	refused("no table")
+	must(t, theirs.Migrate(ctx))
+	one, err := s.Identity(ctx)
+	must(t, err)
+	two, err := theirs.Identity(ctx)
+	must(t, err)
+	refused(one, two)
+	must(t, db.Transaction(func(tx *gorm.DB) error { return s.Enqueue(ctx, runningOn(tx, &wrapped{sqlTx(tx)}), work{1}) }))
+	for store, want := range map[*outbox.Store]int{s: 1, theirs: 0} {
+		if counts, err := store.Counts(ctx); err != nil || counts[ackbox.Pending] != want {
+			t.Errorf("jobs %v, %v; want %d", counts, err, want)
+		}
+	}
 }
 
 // Of a DryRun session nothing is written, so nor is a job; and a Store is made of

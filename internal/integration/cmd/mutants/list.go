@@ -89,7 +89,7 @@ var mutants = []mutant{
 	},
 	{
 		2, "take any *sql.Tx for one of the Store's pool", "outbox/transaction.go",
-		"ok && poolOf(tx) == reflect.ValueOf(s.pool).Pointer()", "ok && poolOf(tx) != 0",
+		"ok && poolOf(tx) == reflect.ValueOf(s.pool.DB).Pointer()", "ok && poolOf(tx) != 0",
 		[]suite{{inOutbox, "TestOtherDatabase"}},
 	},
 	{
@@ -231,6 +231,21 @@ var mutants = []mutant{
 		8, "settle another ledger's job with one's own of the same id", "worker/held.go",
 		"return try{d.Ledger, d.ID, d.Attempt}", "return try{\"\", d.ID, d.Attempt}",
 		[]suite{{inWorker, "TestStrayIsNoCopy"}},
+	},
+	{
+		8, "read a large default partition while everybody is kept from it", "outbox/partitions.go",
+		"case needs:", "case needs && false:",
+		[]suite{{inOutbox, "TestPartitionsAreMadeBesideALargeDefault"}},
+	},
+	{
+		8, "leave the CHECK of a process that died, which refuses jobs", "outbox/partitions.go",
+		"if err := s.uncheck(ctx); err != nil {", "if err := ctx.Err(); err != nil {",
+		[]suite{{inOutbox, "TestPartitionsCheckIsTakenBack"}},
+	},
+	{
+		8, "take a row that is missing for one that has moved on", "outbox/finish.go",
+		"case !ok:\n\t\t\tverdicts[i] = ackbox.Missing", "case !ok:\n\t\t\tverdicts[i] = ackbox.Stale",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
 		5, "run a copy that was put aside without asking the ledger", "rabbitmq/message.go",
