@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -19,12 +20,23 @@ const (
 	// the wrong one, not one in a million is unlucky that often.
 	maxStrays = 20
 	// straysPerPause is how many of these rounds each pause is for: all of them take
-	// about 13 minutes, and so end before the message's own sweep, as it comes, takes
+	// about 8 minutes, and so end before the message's own sweep, as it comes, takes
 	// the job for lost and sends another copy.
 	straysPerPause = 5
 )
 
-var strayPauses = [maxStrays / straysPerPause]time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
+// strayPauses are the longest pauses of the rounds. Every other time it is the
+// broker's shortest instead, by chance: a broker serves its consumers in turn, and
+// strays that came together and go together would come to the wrong ones each time.
+var strayPauses = [maxStrays / straysPerPause]time.Duration{5 * time.Second, 30 * time.Second, 30 * time.Second, 2 * time.Minute}
+
+// strayPause is how long a message waits that is put aside for the nth time.
+func strayPause(n int) time.Duration {
+	if rand.IntN(2) == 0 { //nolint:gosec // spreading needs no secrecy
+		return 0
+	}
+	return strayPauses[(n-1)/straysPerPause]
+}
 
 // identity returns the identity of the worker's own ledger.
 func (w *Worker) identity(ctx context.Context) (string, error) {
@@ -76,7 +88,7 @@ func (r *run) stray(work context.Context, h *inHand, own string) {
 	next := h.Delivery
 	next.Strays = max(0, next.Strays) + 1
 	r.replace(work, h, "put another ledger's job aside", func(ctx context.Context) error {
-		return r.broker.Retry(ctx, next, strayPauses[(next.Strays-1)/straysPerPause])
+		return r.broker.Retry(ctx, next, strayPause(next.Strays))
 	})
 }
 

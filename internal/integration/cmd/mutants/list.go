@@ -228,6 +228,11 @@ var mutants = []mutant{
 		[]suite{{inWorker, "TestStrays"}},
 	},
 	{
+		8, "bring strays that came together to the same workers again", "worker/stray.go",
+		"if rand.IntN(2) == 0 {", "if rand.IntN(2) > 1 {",
+		[]suite{{inWorker, "TestStraysSpread"}},
+	},
+	{
 		8, "settle another ledger's job with one's own of the same id", "worker/held.go",
 		"return try{d.Ledger, d.ID, d.Attempt}", "return try{\"\", d.ID, d.Attempt}",
 		[]suite{{inWorker, "TestStrayIsNoCopy"}},
