@@ -28,8 +28,8 @@
 //
 // In transaction mode each transaction of a client may run on another of the
 // server's sessions, so nothing may be prepared in one and executed in a later
-// one. pgx and GORM do that unless they are told otherwise. Open the database in
-// one of these ways:
+// one, unless PgBouncer itself sees to it. pgx and GORM do that unless they are told
+// otherwise. With any version of PgBouncer, open the database in one of these ways:
 //
 //	gorm.Open(postgres.Open("postgres://app:secret@pgbouncer:6432/shop?default_query_exec_mode=exec"), &gorm.Config{})
 //
@@ -38,22 +38,26 @@
 //		PreferSimpleProtocol: true, // or default_query_exec_mode=simple_protocol in the DSN
 //	}), &gorm.Config{})
 //
-// This package's whole suite of tests passes with either of them behind
-// PgBouncer 1.18, and with default_query_exec_mode=cache_describe. What does not
-// work there, and how it fails as soon as two clients meet in one session:
+// This package's whole suite of tests passes with either of them behind PgBouncer
+// 1.18 and 1.24; default_query_exec_mode=cache_describe works with both, too.
 //
-//   - pgx's default, cache_statement, and GORM's PrepareStmt with whatever else:
-//     prepared statement "stmtcache_…" (or "stmt_…") already exists (SQLSTATE
-//     42P05), or does not exist (26000).
+// PgBouncer 1.24 follows prepared statements from session to session without being
+// told to (max_prepared_statements is 200). Behind it pgx's default, cache_statement,
+// passes the whole suite, and GORM's PrepareStmt works, with or without
+// PreferSimpleProtocol. 1.21 to 1.23 can do it where max_prepared_statements is set;
+// that has not been tried here.
+//
+// What does not work, and how it fails as soon as two clients meet in one session:
+//
+//   - Where prepared statements are not followed (1.18): pgx's default and GORM's
+//     PrepareStmt with whatever else: prepared statement "stmtcache_…" (or "stmt_…")
+//     already exists (SQLSTATE 42P05), or does not exist (26000).
 //   - default_query_exec_mode=describe_exec: unnamed prepared statement does not
 //     exist (26000) or, worse, one client is given what another one asked for.
-//   - search_path, options, statement_timeout and the like in the DSN:
-//     unsupported startup parameter (08P01), at once. Name the schema in
+//   - search_path, options, statement_timeout and the like in the DSN: unsupported
+//     startup parameter (08P01), at once; what is in options is looked at from 1.20
+//     on (unsupported startup parameter in options). Name the schema in
 //     Config.Schema.
-//
-// PgBouncer 1.21 and newer can follow prepared statements
-// (max_prepared_statements above 0); that is meant to allow the first of these,
-// and has not been tried here.
 //
 // Relay holds one of the server's sessions while its batch is on the wire: let
 // default_pool_size be more than the dispatchers' Relays that run at once, for

@@ -25,12 +25,20 @@ func set(settings ...string) []string {
 	return []string{"eval", strings.Join(code, ", ") + "."}
 }
 
+// largest changes how large a message may be. RabbitMQ 4 reads the setting once,
+// when it starts, and goes by a copy.
+func largest(octets int) []string {
+	command := set(fmt.Sprintf("max_message_size, %d", octets))
+	command[1] = fmt.Sprintf("persistent_term:put(max_message_size, %d), ", octets) + command[1]
+	return command
+}
+
 // A message is larger than the broker allows, which closes the channel under
 // all that is on it. Only its row pays.
 func TestMessageTooLargeForTheBroker(t *testing.T) {
 	s := newBrokerStage(t)
-	repairs(t, set("max_message_size, 134217728"))
-	s.ctl(set("max_message_size, 20000")...)
+	repairs(t, largest(134217728))
+	s.ctl(largest(20000)...)
 	i := s.run()
 	large := s.placeAs(1, shop.Plan{Order: strings.Repeat("x", 30_000)})[0]
 	const jobs = 200
@@ -47,7 +55,7 @@ func TestMessageTooLargeForTheBroker(t *testing.T) {
 	if n := s.toRabbitMQ.Accepted(); n != 2 {
 		t.Errorf("%d connections were made, want 2", n)
 	}
-	s.ctl(set("max_message_size, 134217728")...)
+	s.ctl(largest(134217728)...)
 	audit := s.settled()
 	s.unrefused()
 	s.report(audit, i)

@@ -191,6 +191,10 @@ func TestQueryPlans(t *testing.T) {
 				if bad || strings.Contains(plan, "Sort") && (!tt.sorted || tt.indexes[i] != pkey) {
 					t.Errorf("%s, %s: want %s, no scan of the table and no sort\n%s\n%s", name, mode, tt.indexes[i], q.SQL, plan)
 				}
+				// For a join with what was picked, newer versions of PostgreSQL may read all.
+				if strings.Contains(q.SQL, "picked") && (strings.Contains(plan, "Join") || strings.Contains(plan, "Loop")) {
+					t.Errorf("%s, %s: want the rows that were picked looked up by their ids\n%s\n%s", name, mode, q.SQL, plan)
+				}
 			}
 		}
 	}

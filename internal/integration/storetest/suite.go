@@ -41,6 +41,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Migrate/Refused", migrateRefused},
 		{"Migrate/Check", checkRefusesImpossibleRows},
 		{"Migrate/Identity", identities},
+		{"Migrate/EditedRows", editedRows},
 		{"Config", badConfig},
 		{"Enqueue/CommitAndRollback", commitAndRollback},
 		{"Enqueue/Savepoints", savepoints},

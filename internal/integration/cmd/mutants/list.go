@@ -79,8 +79,18 @@ var mutants = []mutant{
 	},
 	{
 		2, "enqueue outside of a transaction", "outbox/transaction.go",
-		"\treturn nil, ErrNotInTransaction\n}\n\n// Transaction runs", "\treturn tx.Statement.ConnPool, nil\n}\n\n// Transaction runs",
+		"\treturn nil, ErrNotInTransaction\n}\n\n// ours refuses", "\treturn tx.Statement.ConnPool, nil\n}\n\n// ours refuses",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		2, "enqueue into another database", "outbox/transaction.go",
+		"case theirs != own:", "case theirs == \"\":",
+		[]suite{{inOutbox, "TestOtherDatabase"}},
+	},
+	{
+		2, "take any *sql.Tx for one of the Store's pool", "outbox/transaction.go",
+		"ok && poolOf(tx) == reflect.ValueOf(s.pool).Pointer()", "ok && poolOf(tx) != 0",
+		[]suite{{inOutbox, "TestOtherDatabase"}},
 	},
 	{
 		4, "claim while the broker is away", "dispatcher/dispatcher.go",
@@ -136,6 +146,11 @@ var mutants = []mutant{
 		8, "throw a connection away because of one stalled queue", "rabbitmq/stall.go",
 		"c.g.stuck.Load() > maxStuck || !c.g.answers(c.outer)", "c.g.stuck.Load() >= 0 || !c.g.answers(c.outer)",
 		[]suite{{inFaults, "TestOneQueueStalls"}},
+	},
+	{
+		8, "accept a header that the broker acts on", "outbox/draft.go",
+		"case actedOn(name):", "case actedOn(name) && false:",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}, {inRabbitMQ, "TestHeadersTheBrokerActsOn"}},
 	},
 	{
 		9, "change a row whatever its try", "outbox/statements.go",
