@@ -53,8 +53,8 @@ func largeOf(d *dialect) string {
 	if d.numbered {
 		ids = `(SELECT id::uuid AS job, nth FROM jsonb_array_elements_text(?::jsonb) WITH ORDINALITY AS r(id, nth)) AS r`
 	}
-	return `SELECT payload, headers FROM (
-	SELECT payload, headers, nth, {size} AS size, sum({size}) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING) AS total
+	return `SELECT {id}, payload, headers FROM (
+	SELECT id, payload, headers, nth, {size} AS size, sum({size}) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING) AS total
 	FROM ` + ids + ` JOIN {table} ON id = job
 ) AS counted WHERE total - size < ? ORDER BY nth`
 }
