@@ -45,10 +45,10 @@ func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim ackbox.Claim) ([]
 func (s *Store) openClaim(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
 	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
 	unread := max(s.cfg.StatementTimeout, time.Second) // a shorter one ends healthy connections
-	var set [5]string
+	var set [7]string
 	err = tx.QueryRowContext(ctx, s.sql.claimSession,
 		strconv.FormatInt(idle.Milliseconds(), 10), strconv.FormatInt(unread.Milliseconds(), 10)).
-		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4])
+		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4], &set[5], &set[6])
 	if err != nil {
 		return now, fmt.Errorf("outbox: bound the claim's session: %w", err)
 	}

@@ -87,7 +87,11 @@ SELECT queue FROM hop WHERE found`
 // in a few due rows would collect and sort them: all of the backlog for each
 // batch. Of an index it can only read as much as it needs. It also expects so much
 // of a claim that it would compile it first.
+//
+// Bytes and times come as text over the simple protocol, and must come in the form
+// that pgx reads, whatever the role's or the database's settings say.
 const claimSession = `SELECT now(), set_config('idle_in_transaction_session_timeout', $1, true),
 	set_config('tcp_user_timeout', $2, true),
 	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
-	set_config('jit', 'off', true)`
+	set_config('jit', 'off', true),
+	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true)`
