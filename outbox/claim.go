@@ -68,8 +68,10 @@ type claiming struct {
 // claim looks behind the front, if the time has come, and else ahead.
 func (c *claiming) claim(ctx context.Context) (batch, error) {
 	f := &c.s.front
+	part := f.part()
 	if spans := c.s.queueSpans(c.names, f.behind); len(spans) > 0 {
 		b, l := c.look(ctx, spans)
+		l.part = part
 		f.lookedBehind(l)
 		if l.err != nil || len(b.jobs) > 0 {
 			return b, l.err

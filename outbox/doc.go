@@ -15,6 +15,8 @@
 //     table. It works with GORM's PrepareStmt on or off and, with the settings
 //     below, behind PgBouncer in transaction mode.
 //   - Every statement runs under a deadline and touches a bounded number of rows.
+//   - A queue's backlog, however long, never delays the jobs of another: each queue
+//     that has due jobs has its share of every batch.
 //
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
 // Complete), the dispatcher (Relay), the worker (Finish, Current, Vouch), the
