@@ -140,10 +140,16 @@ func (d *declarations) try(e *entity) {
 	d.slots <- struct{}{}
 	free := sync.OnceFunc(func() { <-d.slots })
 	defer free()
-	late := time.NewTimer(d.timeout)
-	began := func() { late.Reset(askPatience) }
-	answered := make(chan error, 1)
-	d.owned.Go(func() { answered <- d.ask(ctx, e, began) })
+	asked, answered := make(chan struct{}), make(chan error, 1)
+	d.owned.Go(func() { answered <- d.ask(ctx, e, func() { close(asked) }) })
+	select {
+	case <-asked:
+	case err := <-answered: // there is no connection
+		d.note(e, err, false)
+		return
+	}
+	late := time.NewTimer(askPatience)
+	defer late.Stop()
 	select {
 	case err := <-answered:
 		d.note(e, err, false)
