@@ -6,6 +6,8 @@
 //   - A job is written by [Enqueue] through the caller's own transaction, so it
 //     commits or rolls back with the business data. A handle that is not in a
 //     transaction is refused with [ErrNotInTransaction].
+//   - A transaction of another database is refused with [ErrOtherDatabase]. No
+//     search_path leads to another table than Config.Schema's.
 //   - Every change of a row is guarded by its id, its state and the try it was
 //     read at. A late, repeated or concurrent change does no harm.
 //   - Times are the database's. The application's clock decides nothing.
@@ -13,6 +15,8 @@
 //     table. It works with GORM's PrepareStmt on or off and, with the settings
 //     below, behind PgBouncer in transaction mode.
 //   - Every statement runs under a deadline and touches a bounded number of rows.
+//   - A queue's backlog, however long, never delays the jobs of another: each queue
+//     that has due jobs has its share of every batch.
 //
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
 // Complete), the dispatcher (Relay), the worker (Finish, Current, Vouch), the
@@ -61,6 +65,15 @@
 // default_pool_size be more than the dispatchers' Relays that run at once, for
 // each database and user. PgBouncer's idle_transaction_timeout, if set, must
 // exceed Config.WireTimeout.
+//
+// # Settings
+//
+// What a role's or a database's settings say about how values are written
+// (bytea_output, DateStyle, TimeZone, search_path, …) changes nothing. Three things
+// must be as they are by default: client_encoding is UTF8; standard_conforming_strings
+// is on for the simple protocol, which pgx insists on; and the role may write, so
+// default_transaction_read_only is off. A statement_timeout or lock_timeout below
+// Config.StatementTimeout ends statements sooner.
 //
 // # SQLite
 //

@@ -52,7 +52,7 @@ func TestFrontAfterSlowLooks(t *testing.T) {
 		if !ok || !b.from.IsZero() || !b.to.Equal(found.Add(-frontMargin)) {
 			t.Errorf("behind is %v, %v: want all before the front", b, ok)
 		}
-		f.lookedBehind(look{now: epoch, took: 40 * time.Millisecond})
+		f.lookedBehind(look{part: f.part(), now: epoch, took: 40 * time.Millisecond})
 		time.Sleep(backShare * 40 * time.Millisecond / 2)
 		if _, ok := f.behind("old"); ok {
 			t.Error("the past is read more than a twentieth of the time")
@@ -62,7 +62,7 @@ func TestFrontAfterSlowLooks(t *testing.T) {
 		if _, ok := f.behind("old"); !ok {
 			t.Error("the past is not looked at again")
 		}
-		f.lookedBehind(look{now: epoch, took: time.Millisecond})
+		f.lookedBehind(look{part: f.part(), now: epoch, took: time.Millisecond})
 		if got := f.ahead("old"); got != (span{}) {
 			t.Errorf("looks begin at %v although all is read quickly", got)
 		}
@@ -161,6 +161,7 @@ func TestFrontAfterADeadline(t *testing.T) {
 						continue
 					}
 					l := r.look(b)
+					l.part = f.part()
 					f.lookedBehind(l)
 					switch {
 					case l.err != nil:
@@ -186,12 +187,28 @@ func TestFrontAfterADeadline(t *testing.T) {
 					}
 					f.looked(r.look(f.ahead("q")))
 					if b, ok := f.behind("q"); ok {
-						f.lookedBehind(r.look(b))
+						l := r.look(b)
+						l.part = f.part()
+						f.lookedBehind(l)
 					}
 					time.Sleep(10 * time.Millisecond)
 				}
 			})
 		})
+	}
+}
+
+// Of two looks at the same part behind one counts: none is passed over.
+func TestFrontOfTwoDispatchers(t *testing.T) {
+	t.Parallel()
+	var f front
+	f.looked(look{keys: []string{"q"}, now: epoch, err: context.DeadlineExceeded})
+	part := f.part()
+	for range 2 {
+		f.lookedBehind(look{part: part, now: epoch, took: time.Millisecond})
+	}
+	if got := f.part(); !got.to.Equal(part.from) {
+		t.Errorf("after %v it is the turn of %v", part, got)
 	}
 }
 
@@ -206,7 +223,7 @@ func TestFrontDrainsWhatIsBehind(t *testing.T) {
 			if _, ok := f.behind("q"); !ok {
 				t.Fatal("a full part is not looked at again at once")
 			}
-			f.lookedBehind(look{now: epoch, full: true, took: time.Millisecond})
+			f.lookedBehind(look{part: f.part(), now: epoch, full: true, took: time.Millisecond})
 			if _, ok := f.behind("q"); ok {
 				t.Fatal("what is new has no turn")
 			}

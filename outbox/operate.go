@@ -126,8 +126,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 
 func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 	var r row
-	fields := append(r.jobFields(), &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure)
-	if err := scan(fields...); err != nil {
+	if err := scan(r.entryFields()...); err != nil {
 		return Entry{}, fmt.Errorf("outbox: read job %s: %w", r.job.ID, err)
 	}
 	entry := Entry{

@@ -23,6 +23,7 @@ var (
 	Permanent  = permanent
 	Truncate   = truncate
 	TableSize  = tableSize
+	Deleted    = deleted
 )
 
 // NewReceipt is a receipt as Consume makes it.

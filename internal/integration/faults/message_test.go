@@ -52,8 +52,8 @@ func TestMessageTooLargeForTheBroker(t *testing.T) {
 	if s.logged("dispatcher: the broker refused jobs", "max size 20000", large) == 0 {
 		t.Error("nobody is told")
 	}
-	if n := s.toRabbitMQ.Accepted(); n != 2 {
-		t.Errorf("%d connections were made, want 2", n)
+	if n := s.toRabbitMQ.Accepted(); n != 3 {
+		t.Errorf("%d connections were made, want 3", n)
 	}
 	s.ctl(largest(134217728)...)
 	audit := s.settled()
@@ -245,7 +245,7 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 	s.eventually("the instance is at rest", func() error {
 		last := before
 		before = take()
-		if len(p.Reports()) < 5 || before.connections != 2 || before.channels == 0 || before != last {
+		if len(p.Reports()) < 5 || before.connections != 3 || before.channels == 0 || before != last {
 			return fmt.Errorf("%+v", before)
 		}
 		return nil
@@ -262,9 +262,9 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 			s.toPostgres.Cut()
 		}
 		s.place(5, shop.Plan{})
-		s.eventually("both are back", func() error {
-			if got := s.toRabbitMQ.Accepted(); got < connections+2 || s.toRabbitMQ.Connections() < 2 {
-				return fmt.Errorf("%d of %d connections", got, connections+2)
+		s.eventually("all are back", func() error {
+			if got := s.toRabbitMQ.Accepted(); got < connections+3 || s.toRabbitMQ.Connections() < 3 {
+				return fmt.Errorf("%d of %d connections", got, connections+3)
 			}
 			return nil
 		})
@@ -284,7 +284,7 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 		}
 		return nil
 	})
-	testenv.Rabbit(t).CloseConnections(2) // and these two were all
+	testenv.Rabbit(t).CloseConnections(3) // and these three were all
 	t.Logf("%d connections to the broker were made; before %+v, after %+v", s.toRabbitMQ.Accepted(), before, after)
 	s.report(audit)
 }

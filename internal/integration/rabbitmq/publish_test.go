@@ -77,7 +77,7 @@ func TestBadMessagesDoNotStopTheirNeighbours(t *testing.T) {
 	bad(10, func(j *ackbox.Job) { j.Headers = map[string]string{"h": strings.Repeat("v", 140_000)} })
 	bad(13, func(j *ackbox.Job) { j.Exchange = "missing" })
 	outcomes := f.publish(batch, want...)
-	for i, text := range map[int]string{1: "missing", 3: "CC", 6: "MaxMessageBytes", 7: "256", 9: "256", 10: "frames"} {
+	for i, text := range map[int]string{1: "missing", 3: "would route the message by it", 6: "MaxMessageBytes", 7: "256", 9: "256", 10: "frames"} {
 		if !strings.Contains(outcomes[i].Reason, text) {
 			t.Errorf("job %d: reason %q does not contain %q", i, outcomes[i].Reason, text)
 		}

@@ -143,7 +143,7 @@ var mutants = []mutant{
 		[]suite{{inDispatcher, "TestStalledIsPutOff"}},
 	},
 	{
-		8, "throw a connection away because of one stalled queue", "rabbitmq/stall.go",
+		8, "throw a connection away because of one stalled queue", "rabbitmq/lanes.go",
 		"c.g.stuck.Load() > maxStuck || !c.g.answers(c.outer)", "c.g.stuck.Load() >= 0 || !c.g.answers(c.outer)",
 		[]suite{{inFaults, "TestOneQueueStalls"}},
 	},
@@ -151,6 +151,56 @@ var mutants = []mutant{
 		8, "accept a header that the broker acts on", "outbox/draft.go",
 		"case actedOn(name):", "case actedOn(name) && false:",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}, {inRabbitMQ, "TestHeadersTheBrokerActsOn"}},
+	},
+	{
+		8, "let one queue that cannot be declared stop all", "rabbitmq/publish.go",
+		"err := d.trouble(c.needs(i)); err != nil", "err := d.trouble(d.all); err != nil",
+		[]suite{{inRabbitMQ, "TestDriftStopsOneQueue"}},
+	},
+	{
+		8, "kill a connection for a call that the broker does not answer", "rabbitmq/within.go",
+		"g.stuck.Add(1) > maxStuck", "g.stuck.Add(1) > 0",
+		[]suite{{inRabbitMQ, "TestSilentQueues"}},
+	},
+	{
+		8, "subscribe to a queue that does not answer", "rabbitmq/consume.go",
+		"err = b.answersFor(ctx, queue); err == nil {", "err = b.answersFor(ctx, queue); err == nil || true {",
+		[]suite{{inRabbitMQ, "TestSilentQueues"}},
+	},
+	{
+		7, "take a queue that cannot answer for an empty one", "rabbitmq/waiting.go",
+		"\treturn 0, ackbox.ErrUnsure\n}\n\n// isInDoubt", "\treturn 0, nil\n}\n\n// isInDoubt",
+		[]suite{{inRabbitMQ, "TestSilentQueues"}},
+	},
+	{
+		7, "take a queue whose node is down for a deleted one", "rabbitmq/errors.go",
+		"e.Code == amqp.NotFound && strings.Contains", "e.Code == amqp.NotFound || strings.Contains",
+		[]suite{{inUnitRabbitMQ, "TestDeletedIsNotDown"}},
+	},
+	{
+		8, "put the jobs of a stalled queue off by their routes", "rabbitmq/stall.go",
+		"if job.Queue != \"\" {", "if job.Queue != \"\" && job.Exchange == \"\" {",
+		[]suite{{inUnitRabbitMQ, "TestStallsAreKeptByQueue"}},
+	},
+	{
+		8, "wait for each new routing key of a silent exchange", "rabbitmq/stall.go",
+		"x.keys >= maxStalledKeys", "x.keys >= 1_000*maxStalledKeys",
+		[]suite{{inUnitRabbitMQ, "TestStallsOfOneExchange"}},
+	},
+	{
+		8, "throw a connection away because it has too few channels", "rabbitmq/within.go",
+		"if !errors.Is(err, amqp.ErrChannelMax) {", "if err != nil {",
+		[]suite{{inRabbitMQ, "TestNegotiatedLimits"}},
+	},
+	{
+		8, "let the broker refuse a header that it routes by", "rabbitmq/message.go",
+		"if special(name) {", "if special(name) && false {",
+		[]suite{{inRabbitMQ, "TestBadMessagesDoNotStopTheirNeighbours"}},
+	},
+	{
+		4, "wait before another node is tried", "rabbitmq/slot.go",
+		"if s.hops < len(s.nodes.targets)-1 {", "if s.hops < 0 {",
+		[]suite{{inRabbitMQ, "TestNextNodeIsTaken"}},
 	},
 	{
 		9, "change a row whatever its try", "outbox/statements.go",
