@@ -92,6 +92,22 @@ func (s *Site) open(ctx context.Context, nodes int) (err error) {
 	return s.PgBouncer.Start(ctx)
 }
 
+// Alive says which server does not run.
+func (s *Site) Alive() error {
+	var errs []error
+	say := func(name string, p servers.Process, log string) {
+		if !p.Alive() {
+			errs = append(errs, fmt.Errorf("site: %s does not run; its log is %s", name, log))
+		}
+	}
+	say("PostgreSQL", s.Postgres.Process, s.Postgres.Log())
+	say("PgBouncer", s.PgBouncer.Process, s.PgBouncer.Log())
+	for _, node := range s.nodes() {
+		say("RabbitMQ", node.Process, node.Log())
+	}
+	return errors.Join(errs...)
+}
+
 func address(port int) string { return net.JoinHostPort(servers.Host, strconv.Itoa(port)) }
 
 // Close stops what runs and removes its folders.

@@ -80,6 +80,9 @@ func Run(ctx context.Context, cfg Config) (res Result, err error) {
 	if err != nil {
 		return Result{}, errors.Join(err, r.logs())
 	}
+	if audit.Unfinished > 0 { // the reason is in the logs, if anywhere
+		r.say("%v", errors.Join(r.alive(), r.logs()))
+	}
 	if err := r.terminate(); err != nil {
 		return Result{}, err
 	}
@@ -132,7 +135,7 @@ func (r *run) strike(ctx context.Context, s step) error {
 	return g.Wait()
 }
 
-// alive says that an instance has ended although nobody has ended it.
+// alive says that an instance or a server has ended although nobody has ended it.
 func (r *run) alive() error {
 	for _, list := range r.instances {
 		for _, i := range list {
@@ -141,7 +144,7 @@ func (r *run) alive() error {
 			}
 		}
 	}
-	return nil
+	return r.site.Alive()
 }
 
 // settle waits until everything is finished, or has had the time to be.
