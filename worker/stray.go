@@ -52,22 +52,29 @@ func (w *Worker) identity(ctx context.Context) (string, error) {
 	return own, err
 }
 
-// isStray reports whether h's row stands in another ledger than own, the worker's.
-// It asks until the ledger has said who it is, or intake ends.
-func (r *run) isStray(intake context.Context, h *inHand) (own string, stray bool, err error) {
-	if h.Ledger == "" {
-		return "", false, nil
-	}
+// introduce waits until the ledger has said who it is, and reports false if ctx
+// ended first. Nothing is taken in before: what a worker cannot tell for its own it
+// would only keep from those that can.
+func (r *run) introduce(ctx context.Context) bool {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		own, err = r.identity(intake)
-		if err == nil || intake.Err() != nil {
-			return own, h.Ledger != own, err
+		_, err := r.identity(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err == nil
 		}
-		r.cfg.Logger.WarnContext(intake, "worker: the ledger cannot be asked who it is; a job waits for it", "kind", h.Kind, "id", h.ID, "error", err)
-		if !sleep(intake, jitter(pause)) {
-			return "", false, intake.Err()
+		if r.said.fresh("identity") {
+			r.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be asked who it is; nothing is consumed until it can", "error", err)
+		}
+		if !sleep(ctx, jitter(pause)) {
+			return false
 		}
 	}
+}
+
+// isStray reports whether h's row stands in another ledger than the worker's, which
+// is known since before h was taken in.
+func (w *Worker) isStray(h *inHand) (own string, stray bool) {
+	own, _ = w.own.Load().(string)
+	return own, h.Ledger != "" && h.Ledger != own
 }
 
 // stray puts aside a job whose row stands in another ledger.

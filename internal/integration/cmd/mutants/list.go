@@ -113,13 +113,18 @@ var mutants = []mutant{
 		[]suite{{inRetry, "TestResend"}},
 	},
 	{
-		7, "resend what a worker vouches for", "outbox/statements.go",
-		"AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}", "AND queue = ? AND sent_at < {time ?} AND sent_at < {before ?}",
+		7, "resend what a worker vouches for", "outbox/sweepsql.go",
+		"AND queue = ? AND seen_at < {time ?} AND `+aged(\"seen_at\")", "AND queue = ? AND sent_at < {time ?} AND `+aged(\"sent_at\")",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
+		8, "take in what may be another ledger's before one's own is known", "worker/intake.go",
+		"if !r.introduce(ctx) {", "if false && !r.introduce(ctx) {",
+		[]suite{{inWorker, "TestLedgerUnknown"}},
+	},
+	{
 		7, "take an outage of the ledger for the silence of workers", "retry/lost.go",
-		"clear(s.suspects)", "_ = s.suspects",
+		"\t\ts.beginAnew()\n\t\treturn nil, err", "\t\treturn nil, err",
 		[]suite{{inRetry, "TestResend"}},
 	},
 	{
