@@ -279,7 +279,7 @@ var mutants = []mutant{
 	},
 	{
 		8, "acknowledge another ledger's job", "worker/stray.go",
-		"return own, h.Ledger != own, err", "return own, false, err",
+		`return own, h.Ledger != "" && h.Ledger != own`, "return own, false",
 		[]suite{{inWorker, "TestStrays"}},
 	},
 	{
