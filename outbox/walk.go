@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -32,6 +31,10 @@ const (
 // failure the ages are read in windows, from the youngest backwards: windows that
 // are read in time double, others are halved, and what cannot be read at all is
 // left out until the next pass. A pass that was quick on the whole ends this.
+//
+// Claims do the same, see type front, but keep what is on time apart from what is
+// behind, and share one front between the queues of a statement. Nothing is on
+// time for a sweep, and each of its statements has one queue.
 type walk struct {
 	at    time.Duration // the age that the pass has come to
 	step  time.Duration // the length of its windows
@@ -147,10 +150,8 @@ func (s *Store) inWindows(ctx context.Context, key string, whole window, limit i
 	return total, nil
 }
 
-// walkable reports whether a statement failed because it met its deadline, ours or
-// the server's, and might be more lucky with less to read.
+// walkable reports whether a statement met its deadline, and might be more lucky
+// with less to read.
 func (s *Store) walkable(ctx context.Context, err error) bool {
-	var e interface{ Timeout() bool } // the network's, too: the driver sets our deadline there
-	late := errors.As(err, &e) && e.Timeout() || sqlState(err) == "57014"
-	return late && ctx.Err() == nil && s.d.schemas
+	return timedOut(err) && ctx.Err() == nil && s.d.schemas
 }
