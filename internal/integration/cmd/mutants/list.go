@@ -118,6 +118,26 @@ var mutants = []mutant{
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
+		7, "tell how far a queue has come by what others have finished", "outbox/sweepsql.go",
+		"t.queue = q.queue AND t.finished_at > {before ?}\n\t\tORDER BY t.queue DESC, ", "t.finished_at > {before ?}\n\t\tORDER BY ",
+		[]suite{{inOutbox, "TestAgesBesideABusyQueue"}},
+	},
+	{
+		8, "end a sweep although more remains", "retry/rounds.go",
+		"if remain == 0 || n == 0 {", "if remain >= 0 {",
+		[]suite{{inRetry, "TestSweepsGoOnWhileFull"}},
+	},
+	{
+		10, "have a sweep read over all dead entries, or nothing", "outbox/walk.go",
+		"return timedOut(err) && ctx.Err()", "return false && timedOut(err) && ctx.Err()",
+		[]suite{{inOutbox, "TestSweepsBesideALongTransaction"}},
+	},
+	{
+		1, "keep sessions that can only read", "outbox/pool.go",
+		"if sqlState(err) != readOnlyState {", "if sqlState(err) != readOnlyState || true {",
+		[]suite{{inOutbox, "TestReadOnlySessionsAreThrownAway"}},
+	},
+	{
 		8, "take in what may be another ledger's before one's own is known", "worker/intake.go",
 		"if !r.introduce(ctx) {", "if false && !r.introduce(ctx) {",
 		[]suite{{inWorker, "TestLedgerUnknown"}},
