@@ -25,7 +25,7 @@ func whole(t *testing.T) {
 }
 
 // undisturbed is what a job of a queue may take whose leader was not lost: a
-// connection may have been. Measured is a tenth of it.
+// connection may have been. Measured are 0.3 to 1.4 s.
 const undisturbed = 5 * time.Second
 
 // leads returns the node that leads a queue of the stage.
