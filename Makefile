@@ -4,6 +4,7 @@
 # and their exit status is kept.
 SERVICES = .bin/services
 TESTALL = .bin/testall
+NEWER = .bin/newer
 
 # Linters of a version of our own: a module outside go.work (see tools/go.mod).
 LINT = $(CURDIR)/.bin/golangci-lint
@@ -18,11 +19,13 @@ ARGS ?=
 PKGS ?=
 
 # SEED replays a torture run's schedule (0 draws one), MINUTES is how long faults
-# come, FAULTS limits them to those whose names contain it:
-#	make torture SEED=7 MINUTES=10 FAULTS=broker
+# come, FAULTS limits them to those whose names contain it, CLUSTER=1 has three
+# nodes of RabbitMQ:
+#	make torture SEED=7 MINUTES=10 FAULTS=broker CLUSTER=1
 SEED ?= 0
 MINUTES ?= 3
 FAULTS ?=
+CLUSTER ?=
 
 .DEFAULT_GOAL := help
 
@@ -34,11 +37,15 @@ help: ## List the targets
 test: commands ## Run all tests of all modules, with their own PostgreSQL and RabbitMQ
 	@$(SERVICES) run -- $(TESTALL) $(ARGS) -- $(PKGS)
 
+.PHONY: test-newer
+test-newer: commands ## Run what needs servers inside Debian's next release: root, Linux
+	@$(NEWER) -- $(SERVICES) run -- $(TESTALL) $(ARGS) -- $(or $(PKGS),./internal/integration/... ./internal/testenv/...)
+
 .PHONY: torture
 torture: commands ## Break everything at random for MINUTES, then balance the books
 	@$(SERVICES) install
 	@cd internal/integration && go build -o $(CURDIR)/.bin/ ./cmd/torture
-	@.bin/torture -seed '$(SEED)' -minutes '$(MINUTES)' -only '$(FAULTS)'
+	@.bin/torture -seed '$(SEED)' -minutes '$(MINUTES)' -only '$(FAULTS)' $(if $(CLUSTER),-cluster)
 
 .PHONY: soak
 soak: ## Ten minutes of network faults alone: the live heap must stay flat

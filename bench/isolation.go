@@ -11,6 +11,7 @@ import (
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
 	"github.com/ackbox/ackbox/outbox"
+	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
 )
 
@@ -34,6 +35,11 @@ func isolationCases() []Case {
 		},
 		ours:  claims(200),
 		other: claims(1),
+	}, {
+		name:  "comeback_vs_one_update",
+		rows:  []row{{name: "comeback_vs_one_update", figure: "rate", unit: "jobs/s"}},
+		ours:  lost(comeback),
+		other: lost(oneUpdate),
 	}}
 }
 
@@ -124,6 +130,69 @@ func (a *app) fillQueues(ctx context.Context, env *Env, n int, queue string) err
 		return err
 	}
 	return env.settle(ctx)
+}
+
+// lost measures how fast jobs become publishable again that were all sent an hour
+// ago and are in no queue, as after a broker was wiped.
+func lost(again func(context.Context, *Env, *app) (int, time.Duration, error)) side {
+	return func(ctx context.Context, env *Env) (f figures, err error) {
+		a, err := openOurs(ctx, env.Database, env.AMQP, oursDefault())
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, a.close()) }()
+		filler, err := newFiller(ctx, env, a, a.store, outbox.DefaultTable)
+		if err != nil {
+			return nil, err
+		}
+		varying := map[string]string{
+			"id": pendingColumns["id"], "due_at": "s.at", "created_at": "s.at",
+			"state": "'sent'", "sent_at": "s.at", "seen_at": "s.at",
+		}
+		n := env.sizes.backlog
+		if err := filler.fill(ctx, n, time.Now().Add(-2*time.Hour), varying, func(string, ...any) {}); err != nil {
+			return nil, err
+		}
+		if err := errors.Join(env.settle(ctx), a.broker.Ready(ctx)); err != nil {
+			return nil, err
+		}
+		var took time.Duration
+		_, err = env.timed(func() error {
+			var changed int
+			changed, took, err = again(ctx, env, a)
+			if err == nil && changed != n {
+				err = fmt.Errorf("%d jobs came back, want %d", changed, n)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return figures{"rate": float64(n) / took.Seconds()}, nil
+	}
+}
+
+// comeback is the resend sweep, from the moment at which it knows that they are
+// lost.
+func comeback(ctx context.Context, _ *Env, a *app) (int, time.Duration, error) {
+	sweeper, err := retry.NewSweeper(a.store, a.broker, retry.Config{StuckAfter: time.Second, Logger: quiet})
+	if err != nil {
+		return 0, 0, err
+	}
+	for ctx.Err() == nil {
+		began := time.Now()
+		if n, err := sweeper.Resend(ctx); n > 0 || err != nil {
+			return n, time.Since(began), err
+		}
+	}
+	return 0, 0, ctx.Err()
+}
+
+// oneUpdate does the same in one statement, which nothing bounds.
+func oneUpdate(ctx context.Context, env *Env, _ *app) (int, time.Duration, error) {
+	began := time.Now()
+	done, err := env.db.Exec(ctx, `UPDATE ackbox_jobs SET state = 'pending', resend = resend + 1, due_at = now() WHERE state = 'sent'`)
+	return int(done.RowsAffected()), time.Since(began), err
 }
 
 // claims measures how long a claim takes, from the call, a connection and BEGIN

@@ -47,8 +47,8 @@ const (
 
 // Config configures a [Dispatcher]. The zero Config works.
 type Config struct {
-	// BatchSize is the most jobs claimed and published together. Default 512;
-	// 1 to 5000.
+	// BatchSize is the most jobs claimed and published together; large payloads
+	// make it fewer (outbox.Config.MaxBatchBytes). Default 512; 1 to 5000.
 	BatchSize int
 	// InFlight is how many batches may be on the wire at once, so that database
 	// and broker work at the same time. Each uses one database connection.

@@ -96,13 +96,15 @@ func (s *Store) fill(ctx context.Context, c conn, b *batch, bytes int) error {
 		if b.jobs[i].Payload != nil {
 			continue
 		}
-		if !rows.Next() {
+		var r row
+		if rows.Next() {
+			if err := rows.Scan(&r.job.ID, &r.job.Payload, &r.headers); err != nil {
+				return fmt.Errorf("outbox: claim: read large payloads: %w", err)
+			}
+		}
+		if r.job.ID != b.jobs[i].ID { // the end, or, on SQLite, a row that is gone
 			b.jobs, b.cut = b.jobs[:i], true
 			break
-		}
-		var r row
-		if err := rows.Scan(&r.job.Payload, &r.headers); err != nil {
-			return fmt.Errorf("outbox: claim: read large payloads: %w", err)
 		}
 		b.jobs[i].Payload, b.jobs[i].Headers = r.job.Payload, r.jobHeaders()
 	}

@@ -45,10 +45,10 @@ func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim ackbox.Claim) ([]
 func (s *Store) openClaim(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
 	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
 	unread := max(s.cfg.StatementTimeout, time.Second) // a shorter one ends healthy connections
-	var set [5]string
+	var set [7]string
 	err = tx.QueryRowContext(ctx, s.sql.claimSession,
 		strconv.FormatInt(idle.Milliseconds(), 10), strconv.FormatInt(unread.Milliseconds(), 10)).
-		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4])
+		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4], &set[5], &set[6])
 	if err != nil {
 		return now, fmt.Errorf("outbox: bound the claim's session: %w", err)
 	}
@@ -68,8 +68,10 @@ type claiming struct {
 // claim looks behind the front, if the time has come, and else ahead.
 func (c *claiming) claim(ctx context.Context) (batch, error) {
 	f := &c.s.front
+	part := f.part()
 	if spans := c.s.queueSpans(c.names, f.behind); len(spans) > 0 {
 		b, l := c.look(ctx, spans)
+		l.part = part
 		f.lookedBehind(l)
 		if l.err != nil || len(b.jobs) > 0 {
 			return b, l.err

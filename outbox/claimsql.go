@@ -13,8 +13,9 @@ var inlineColumns = strings.Replace(jobColumns, "payload, headers",
 // Each queue is one place in the partial index, and its ORDER BY is the rest of
 // the index's columns, so a claim reads what it takes and nothing else. It must
 // say t.id there: a bare id is the text that is selected, and the sort by it
-// would read all that is due. The first LATERAL is no EXISTS because that could
-// become a join with all that is due.
+// would read all that is due. The first LATERAL finds, and locks, the first row of
+// each queue that nobody else has, so that what others have on the wire gets no share;
+// the second begins there.
 func claimOf(d *dialect) string {
 	if !d.numbered {
 		return `WITH turns AS (
@@ -24,20 +25,23 @@ func claimOf(d *dialect) string {
 )
 SELECT ` + inlineColumns + ` FROM turns JOIN {table} ON id = turn ORDER BY nth, due_at, id`
 	}
-	const inSpan = `t.state = 'pending' AND t.queue = q.queue AND (t.due_at, t.id) > (q.at, q.id)
+	const from = `
+		FROM {table} AS t WHERE t.state = 'pending' AND t.queue = q.queue AND (t.due_at, t.id)`
+	const until = `
 			AND t.due_at <= {start} AND t.due_at < q.until
 		ORDER BY t.due_at, t.id LIMIT `
 	return `WITH due AS MATERIALIZED (
-	SELECT q.* FROM jsonb_to_recordset(?::jsonb) AS q(queue text, at timestamptz, id uuid, until timestamptz)
+	SELECT q.queue, first.due_at AS at, first.id, q.until
+	FROM jsonb_to_recordset(?::jsonb) AS q(queue text, at timestamptz, id uuid, until timestamptz)
 	CROSS JOIN LATERAL (
-		SELECT FROM {table} AS t WHERE ` + inSpan + `1
+		SELECT t.due_at, t.id` + from + ` > (q.at, q.id)` + until + `1 {lock}
 	) AS first
 	LIMIT ?::bigint
 ), shares AS (
 	SELECT *, ?::bigint / count(*) OVER () + (row_number() OVER () <= ?::bigint % count(*) OVER ())::int AS share FROM due
 )
 SELECT job.* FROM shares AS q CROSS JOIN LATERAL (
-	SELECT ` + inlineColumns + ` FROM {table} AS t WHERE ` + inSpan + `q.share {lock}
+	SELECT ` + inlineColumns + from + ` >= (q.at, q.id)` + until + `q.share {lock}
 ) AS job`
 }
 
@@ -49,8 +53,8 @@ func largeOf(d *dialect) string {
 	if d.numbered {
 		ids = `(SELECT id::uuid AS job, nth FROM jsonb_array_elements_text(?::jsonb) WITH ORDINALITY AS r(id, nth)) AS r`
 	}
-	return `SELECT payload, headers FROM (
-	SELECT payload, headers, nth, {size} AS size, sum({size}) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING) AS total
+	return `SELECT {id}, payload, headers FROM (
+	SELECT id, payload, headers, nth, {size} AS size, sum({size}) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING) AS total
 	FROM ` + ids + ` JOIN {table} ON id = job
 ) AS counted WHERE total - size < ? ORDER BY nth`
 }
@@ -83,7 +87,11 @@ SELECT queue FROM hop WHERE found`
 // in a few due rows would collect and sort them: all of the backlog for each
 // batch. Of an index it can only read as much as it needs. It also expects so much
 // of a claim that it would compile it first.
+//
+// Bytes and times come as text over the simple protocol, and must come in the form
+// that pgx reads, whatever the role's or the database's settings say.
 const claimSession = `SELECT now(), set_config('idle_in_transaction_session_timeout', $1, true),
 	set_config('tcp_user_timeout', $2, true),
 	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
-	set_config('jit', 'off', true)`
+	set_config('jit', 'off', true),
+	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true)`

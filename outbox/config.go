@@ -13,6 +13,8 @@ import (
 
 // Defaults of [Config].
 const (
+	// DefaultSchema is where the jobs table is on PostgreSQL.
+	DefaultSchema = "public"
 	// DefaultTable is the name of the jobs table.
 	DefaultTable = "ackbox_jobs"
 	// DefaultMaxAttempts is how many tries a job has.
@@ -33,9 +35,10 @@ const (
 
 // Config configures a [Store]. The zero Config works.
 type Config struct {
-	// Schema holds the jobs table. Empty means the first schema of the
-	// connection's search_path. PostgreSQL only. Like Table it is 1 to 40
-	// lower-case letters, digits and underscores, no digit first.
+	// Schema holds the jobs table, [DefaultSchema] unless set. Every statement names
+	// it, so no search_path leads to another table. Migrate makes it where it is
+	// missing. PostgreSQL only. Like Table it is 1 to 40 lower-case letters, digits
+	// and underscores, no digit first.
 	Schema string
 	// Table is the jobs table, [DefaultTable] unless set.
 	Table string
@@ -58,8 +61,8 @@ type Config struct {
 	// Default 256 KiB; 1 byte to 128 MiB. Keep it below the broker's limit (16
 	// MiB on RabbitMQ 4).
 	MaxPayloadBytes int
-	// MaxHeaderBytes bounds the sum of a job's header names and values.
-	// Default 16 KiB; 1 byte to 64 KiB: on RabbitMQ all of them share one frame.
+	// MaxHeaderBytes bounds the sum of a job's header names and values, and 6 bytes
+	// for each header. Default 16 KiB; 1 byte to 64 KiB: on RabbitMQ all of them share one frame.
 	MaxHeaderBytes int
 	// MaxBatchBytes bounds the payloads and headers of the jobs that one call of
 	// [Store.Relay] claims: the job that reaches it is the batch's last, so one
@@ -81,7 +84,10 @@ type Config struct {
 	HeadersFrom func(context.Context) map[string]string
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults(d *dialect) Config {
+	if d.schemas {
+		c.Schema = cmp.Or(c.Schema, DefaultSchema)
+	}
 	c.Table = cmp.Or(c.Table, DefaultTable)
 	if len(c.Queues) == 0 {
 		c.Queues = []string{ackbox.DefaultQueue}

@@ -66,6 +66,13 @@ var postgresDialect = &dialect{
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
 		"{uuid ledger}", "ledger::text",
+		"{hex payload}", "encode(payload, 'hex')",
+		"{micros now}", micros("clock_timestamp()"),
+		"{micros created_at}", micros("created_at"),
+		"{micros due_at}", micros("due_at"),
+		"{micros sent_at}", micros("sent_at"),
+		"{micros finished_at}", micros("finished_at"),
+		"{micros max(sent_at)}", micros("max(sent_at)"),
 		"{in ids}", "= ANY(?::uuid[])",
 		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",
 		"{names}", "jsonb_array_elements_text(?::jsonb) AS q(queue)",
@@ -100,6 +107,11 @@ var postgresDialect = &dialect{
 	timeParam: func(t time.Time) any { return t.UTC() },
 }
 
+// micros reads a time as microseconds since 1970, which no DateStyle changes.
+func micros(expr string) string {
+	return "(extract(epoch FROM " + expr + ") * 1000000)::bigint"
+}
+
 func postgresIDs(ids []string) string { return "{" + strings.Join(ids, ",") + "}" }
 
 // sqliteTime is how times stand in SQLite: text that sorts and that a person
@@ -127,6 +139,13 @@ var sqliteDialect = &dialect{
 		"{json ?}", "?",
 		"{id}", "id",
 		"{uuid ledger}", "ledger",
+		"{hex payload}", "hex(payload)",
+		"{micros now}", sqliteNow,
+		"{micros created_at}", "created_at",
+		"{micros due_at}", "due_at",
+		"{micros sent_at}", "sent_at",
+		"{micros finished_at}", "finished_at",
+		"{micros max(sent_at)}", "max(sent_at)",
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
 		"{in picked}", "id IN (SELECT id FROM picked)",
@@ -205,6 +224,9 @@ func (t *dbTime) Scan(src any) error {
 		return nil
 	case time.Time:
 		*t = dbTime{Time: v.UTC(), Valid: true}
+		return nil
+	case int64: // micros
+		*t = dbTime{Time: time.UnixMicro(v).UTC(), Valid: true}
 		return nil
 	case string:
 		parsed, err := time.Parse(sqliteTime, v)

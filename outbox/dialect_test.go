@@ -38,7 +38,7 @@ func TestBind(t *testing.T) {
 func TestStatementsAreComplete(t *testing.T) {
 	t.Parallel()
 	for _, d := range []*dialect{postgresDialect, sqliteDialect} {
-		cfg := Config{Table: "my_jobs"}.withDefaults()
+		cfg := Config{Table: "my_jobs"}.withDefaults(postgresDialect)
 		v := reflect.ValueOf(newStatements(d, cfg))
 		for i := range v.NumField() {
 			texts := []string{v.Field(i).String()}

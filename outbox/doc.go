@@ -6,6 +6,8 @@
 //   - A job is written by [Enqueue] through the caller's own transaction, so it
 //     commits or rolls back with the business data. A handle that is not in a
 //     transaction is refused with [ErrNotInTransaction].
+//   - A transaction of another database is refused with [ErrOtherDatabase]. No
+//     search_path leads to another table than Config.Schema's.
 //   - Every change of a row is guarded by its id, its state and the try it was
 //     read at. A late, repeated or concurrent change does no harm.
 //   - Times are the database's. The application's clock decides nothing.
@@ -13,6 +15,8 @@
 //     table. It works with GORM's PrepareStmt on or off and, with the settings
 //     below, behind PgBouncer in transaction mode.
 //   - Every statement runs under a deadline and touches a bounded number of rows.
+//   - A queue's backlog, however long, never delays the jobs of another: each queue
+//     that has due jobs has its share of every batch.
 //
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
 // Complete), the dispatcher (Relay), the worker (Finish, Current, Vouch), the
@@ -26,8 +30,8 @@
 //
 // In transaction mode each transaction of a client may run on another of the
 // server's sessions, so nothing may be prepared in one and executed in a later
-// one. pgx and GORM do that unless they are told otherwise. Open the database in
-// one of these ways:
+// one, unless PgBouncer itself sees to it. pgx and GORM do that unless they are told
+// otherwise. With any version of PgBouncer, open the database in one of these ways:
 //
 //	gorm.Open(postgres.Open("postgres://app:secret@pgbouncer:6432/shop?default_query_exec_mode=exec"), &gorm.Config{})
 //
@@ -36,27 +40,40 @@
 //		PreferSimpleProtocol: true, // or default_query_exec_mode=simple_protocol in the DSN
 //	}), &gorm.Config{})
 //
-// This package's whole suite of tests passes with either of them behind
-// PgBouncer 1.18, and with default_query_exec_mode=cache_describe. What does not
-// work there, and how it fails as soon as two clients meet in one session:
+// This package's whole suite of tests passes with either of them behind PgBouncer
+// 1.18 and 1.24; default_query_exec_mode=cache_describe works with both, too.
 //
-//   - pgx's default, cache_statement, and GORM's PrepareStmt with whatever else:
-//     prepared statement "stmtcache_…" (or "stmt_…") already exists (SQLSTATE
-//     42P05), or does not exist (26000).
+// PgBouncer 1.24 follows prepared statements from session to session without being
+// told to (max_prepared_statements is 200). Behind it pgx's default, cache_statement,
+// passes the whole suite, and GORM's PrepareStmt works, with or without
+// PreferSimpleProtocol. 1.21 to 1.23 can do it where max_prepared_statements is set;
+// that has not been tried here.
+//
+// What does not work, and how it fails as soon as two clients meet in one session:
+//
+//   - Where prepared statements are not followed (1.18): pgx's default and GORM's
+//     PrepareStmt with whatever else: prepared statement "stmtcache_…" (or "stmt_…")
+//     already exists (SQLSTATE 42P05), or does not exist (26000).
 //   - default_query_exec_mode=describe_exec: unnamed prepared statement does not
 //     exist (26000) or, worse, one client is given what another one asked for.
-//   - search_path, options, statement_timeout and the like in the DSN:
-//     unsupported startup parameter (08P01), at once. Name the schema in
+//   - search_path, options, statement_timeout and the like in the DSN: unsupported
+//     startup parameter (08P01), at once; what is in options is looked at from 1.20
+//     on (unsupported startup parameter in options). Name the schema in
 //     Config.Schema.
-//
-// PgBouncer 1.21 and newer can follow prepared statements
-// (max_prepared_statements above 0); that is meant to allow the first of these,
-// and has not been tried here.
 //
 // Relay holds one of the server's sessions while its batch is on the wire: let
 // default_pool_size be more than the dispatchers' Relays that run at once, for
 // each database and user. PgBouncer's idle_transaction_timeout, if set, must
 // exceed Config.WireTimeout.
+//
+// # Settings
+//
+// What a role's or a database's settings say about how values are written
+// (bytea_output, DateStyle, TimeZone, search_path, …) changes nothing. Three things
+// must be as they are by default: client_encoding is UTF8; standard_conforming_strings
+// is on for the simple protocol, which pgx insists on; and the role may write, so
+// default_transaction_read_only is off. A statement_timeout or lock_timeout below
+// Config.StatementTimeout ends statements sooner.
 //
 // # SQLite
 //

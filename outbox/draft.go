@@ -109,20 +109,37 @@ func (s *Store) addContextHeaders(ctx context.Context, d *draft) error {
 	}
 	size := 0
 	for name, value := range d.job.Headers {
-		size += len(name) + len(value)
+		size += len(name) + len(value) + headerOverhead
 		switch {
 		case name == "" || len(name) > ackbox.MaxNameLen || !plain(name):
 			return fmt.Errorf("header name %.100q: want 1 to %d bytes of valid UTF-8 without NUL", name, ackbox.MaxNameLen)
 		case strings.HasPrefix(strings.ToLower(name), ackbox.HeaderPrefix):
 			return fmt.Errorf("header %.100q: names that start with %q are reserved", name, ackbox.HeaderPrefix)
+		case actedOn(name):
+			return fmt.Errorf("header %.100q: the broker acts on headers of this name, in whatever case, and would refuse the message and its neighbours with it, or keep it from the handler: choose another", name)
 		case !plain(value):
 			return fmt.Errorf("header %.100q: its value is not valid UTF-8, or has a NUL byte", name)
 		}
 	}
 	if size > s.cfg.MaxHeaderBytes {
-		return fmt.Errorf("%w: headers are %d bytes, Config.MaxHeaderBytes allows %d", ErrTooLarge, size, s.cfg.MaxHeaderBytes)
+		return fmt.Errorf("%w: headers are %d bytes (names, values and %d for each), Config.MaxHeaderBytes allows %d", ErrTooLarge, size, headerOverhead, s.cfg.MaxHeaderBytes)
 	}
 	return nil
+}
+
+// headerOverhead is what a header takes on the wire beside its name and its value.
+const headerOverhead = 6
+
+// actedOn reports whether RabbitMQ does something of its own with headers of that
+// name. CC and BCC are lists of further routing keys: a text there closes the
+// channel, and with it go all that were published by it and are not confirmed yet.
+// The others are the broker's notes about a message's way, which a worker leaves out.
+func actedOn(name string) bool {
+	switch name = strings.ToLower(name); name {
+	case "cc", "bcc", "x-death", "x-delivery-count", "x-acquired-count":
+		return true
+	}
+	return strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
 }
 
 // values are the parameters of one row of the INSERT.

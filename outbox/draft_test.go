@@ -18,7 +18,7 @@ type greeting struct {
 func (greeting) Kind() string { return "greeting" }
 
 func testStore(cfg Config) *Store {
-	cfg = cfg.withDefaults()
+	cfg = cfg.withDefaults(postgresDialect)
 	return &Store{cfg: cfg, d: postgresDialect, sql: newStatements(postgresDialect, cfg)}
 }
 
@@ -82,7 +82,7 @@ func TestContextHeadersAreNotShared(t *testing.T) {
 func TestValuesMatchPlaceholders(t *testing.T) {
 	t.Parallel()
 	for _, dia := range []*dialect{postgresDialect, sqliteDialect} {
-		inserts := newStatements(dia, Config{}.withDefaults()).inserts
+		inserts := newStatements(dia, Config{}.withDefaults(postgresDialect)).inserts
 		d, err := testStore(Config{}).draft(t.Context(), greeting{}, nil)
 		if err != nil {
 			t.Fatal(err)

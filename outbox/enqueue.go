@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -17,8 +18,11 @@ import (
 // savepoint takes its jobs along. tx must come from a *gorm.DB on which
 // exactly one Store was made.
 //
-// It fails with [ErrNotInTransaction], [ErrNoStore], [ErrUnknownQueue],
-// [ErrTooLarge] or an error that names what is wrong; then nothing is written.
+// It fails with [ErrNotInTransaction], [ErrOtherDatabase], [ErrNoStore],
+// [ErrUnknownQueue], [ErrTooLarge] or an error that names what is wrong; then
+// nothing is written. A transaction of another pool than the Store's costs one more
+// SELECT, which asks it for the identity of its ledger, and so does one that is
+// wrapped in a type of somebody else's.
 // A failure of the database itself leaves tx as unusable as any other failed
 // statement does.
 func Enqueue(ctx context.Context, tx *gorm.DB, args ackbox.Args, opts ...Option) error {
@@ -68,13 +72,24 @@ func (s *Store) EnqueueAll(ctx context.Context, tx *gorm.DB, items ...Item) erro
 }
 
 func (s *Store) insertAlone(ctx context.Context, db *gorm.DB, drafts []*draft) error {
-	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	// A transaction ends with its context, so what is bounded is each wait in it:
+	// for a connection, and for the commit. Every INSERT has a deadline of its own.
+	bounded, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.AfterFunc(s.cfg.StatementTimeout, cancel)
+	defer timer.Stop()
+	err := db.WithContext(bounded).Transaction(func(tx *gorm.DB) error {
+		timer.Stop()
+		defer timer.Reset(s.cfg.StatementTimeout)
 		conn, err := transactionOf(tx)
 		if err != nil {
 			return err
 		}
-		return s.insert(ctx, conn, drafts)
+		return s.insert(bounded, conn, drafts)
 	})
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("no connection or no commit within %v: %w: %w", s.cfg.StatementTimeout, context.DeadlineExceeded, err)
+	}
 	if err != nil {
 		return fmt.Errorf("outbox: enqueue in a transaction of its own: %w", err)
 	}
@@ -119,11 +134,13 @@ func wantsOwn(drafts []*draft) bool {
 	return len(drafts) > 0
 }
 
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
-func (s *Store) insert(ctx context.Context, conn execer, drafts []*draft) error {
+func (s *Store) insert(ctx context.Context, conn gorm.ConnPool, drafts []*draft) error {
+	if len(drafts) == 0 {
+		return nil
+	}
+	if err := s.ours(ctx, conn); err != nil {
+		return err
+	}
 	due := false
 	for len(drafts) > 0 {
 		// The largest power of two that there is a statement for.
@@ -166,10 +183,13 @@ func payloadOf(drafts []*draft) (n int) {
 	return n
 }
 
-func (s *Store) insertSome(ctx context.Context, conn execer, query string, params []any) error {
+func (s *Store) insertSome(ctx context.Context, conn gorm.ConnPool, query string, params []any) error {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	if _, err := conn.ExecContext(ctx, query, params...); err != nil {
+		if noTable(err) && s.d.schemas {
+			return fmt.Errorf("outbox: write jobs to %s: Store.Migrate has not been called, or for another schema than Config.Schema, %q: %w", s.sql.table, s.cfg.Schema, err)
+		}
 		return fmt.Errorf("outbox: write jobs to %s: %w", s.sql.table, err)
 	}
 	return nil

@@ -7,6 +7,9 @@ var (
 	// handle is not in one: a job written outside of the business transaction
 	// would survive its rollback.
 	ErrNotInTransaction = errors.New("outbox: the *gorm.DB is not in a transaction: pass the tx of db.Transaction or db.Begin, or ask for a transaction of its own with outbox.OwnTransaction()")
+	// ErrOtherDatabase is returned for a transaction that belongs to another
+	// database than the Store's: what is written there is no part of this ledger.
+	ErrOtherDatabase = errors.New("outbox: the transaction belongs to another database than the Store")
 	// ErrNoStore is returned by the package-level functions when no Store was
 	// made on the *gorm.DB, or more than one.
 	ErrNoStore = errors.New("outbox: the *gorm.DB does not lead to exactly one Store")

@@ -190,13 +190,13 @@ func ExampleStore_MigrationSQL() {
 	}
 	// Output:
 	// BEGIN;
-	// CREATE TABLE IF NOT EXISTS "ackbox_jobs_migrations" (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP);
-	// CREATE TABLE "ackbox_jobs" (
-	// CREATE INDEX ackbox_jobs_pending ON "ackbox_jobs" (due_at, id) WHERE state = 'pending';
-	// CREATE INDEX ackbox_jobs_nacked ON "ackbox_jobs" (queue, due_at, id) WHERE state = 'nacked';
-	// CREATE INDEX ackbox_jobs_sent ON "ackbox_jobs" (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
-	// CREATE INDEX ackbox_jobs_finished ON "ackbox_jobs" (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
-	// CREATE INDEX ackbox_jobs_dead ON "ackbox_jobs" (finished_at) WHERE state = 'dead';
+	// CREATE TABLE IF NOT EXISTS "public"."ackbox_jobs_migrations" (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP, ledger uuid);
+	// CREATE TABLE "public"."ackbox_jobs" (
+	// CREATE INDEX ackbox_jobs_pending ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'pending';
+	// CREATE INDEX ackbox_jobs_nacked ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'nacked';
+	// CREATE INDEX ackbox_jobs_sent ON "public"."ackbox_jobs" (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
+	// CREATE INDEX ackbox_jobs_finished ON "public"."ackbox_jobs" (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
+	// CREATE INDEX ackbox_jobs_dead ON "public"."ackbox_jobs" (finished_at) WHERE state = 'dead';
 	// COMMIT;
 }
 

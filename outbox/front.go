@@ -65,6 +65,7 @@ type front struct {
 // look is what came of looking at some keys.
 type look struct {
 	keys  []string
+	part  span                 // that was current when a look behind began
 	now   time.Time            // the database's time when it began
 	first map[string]time.Time // the first time found, of each key that had any
 	full  bool                 // there may be more than was found
@@ -89,6 +90,13 @@ func (f *front) begin(key string) time.Time {
 		return from
 	}
 	return f.rest
+}
+
+// part returns the part of all times behind whose turn it is.
+func (f *front) part() span {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.back
 }
 
 // behind returns the part of key's times before what ahead returns that is to be
@@ -162,7 +170,7 @@ func (f *front) lookedBehind(l look) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turned = true
-	if !f.short { // another call has ended that
+	if !f.short || l.part != f.back { // another call was faster
 		return
 	}
 	late := timedOut(l.err)
@@ -241,8 +249,9 @@ func (f *front) open(to time.Time) {
 	}
 }
 
-// timedOut reports whether a statement met its deadline, ours or the server's.
+// timedOut reports whether a statement met its deadline: ours, the network's, which
+// the driver sets to ours, or the server's.
 func timedOut(err error) bool {
-	var e interface{ Timeout() bool } // the network's, too: the driver sets our deadline there
+	var e interface{ Timeout() bool }
 	return errors.As(err, &e) && e.Timeout() || sqlState(err) == "57014"
 }

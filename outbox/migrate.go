@@ -7,6 +7,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	defer cancel()
 	version, err := s.version(ctx, s.pool)
 	if err != nil {
-		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, err)
+		return fmt.Errorf("outbox: read the version of table %s: %w", s.sql.table, s.hint(err))
 	}
 	if version >= schemaVersion {
 		err = s.checkPartitioned(ctx, s.pool)
@@ -63,9 +64,12 @@ func (s *Store) migrate(ctx context.Context, c conn) error {
 			return err
 		}
 	}
+	if err := s.makeSchema(ctx, c); err != nil {
+		return err
+	}
 	for _, step := range s.migrationsAfter(version) {
 		if _, err := c.ExecContext(ctx, step); err != nil {
-			return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, err)
+			return fmt.Errorf("outbox: migrate table %s from version %d: %w", s.sql.table, version, s.hint(err))
 		}
 	}
 	if version == 0 && s.cfg.Partitioned {
@@ -124,19 +128,47 @@ func (s *Store) aloneInFile(ctx context.Context, migrate func(context.Context, c
 	return err
 }
 
+// makeSchema makes the schema if it is missing. CREATE SCHEMA IF NOT EXISTS wants
+// the right to make one even if it is there.
+func (s *Store) makeSchema(ctx context.Context, c conn) error {
+	if !s.d.schemas {
+		return nil
+	}
+	var there bool
+	err := c.QueryRowContext(ctx, `SELECT count(*) > 0 FROM pg_catalog.pg_namespace WHERE nspname = $1`, s.cfg.Schema).Scan(&there)
+	if err == nil && !there {
+		_, err = c.ExecContext(ctx, s.schemaSQL())
+	}
+	if err != nil {
+		return fmt.Errorf("outbox: make schema %q: %w", s.cfg.Schema, s.hint(err))
+	}
+	return nil
+}
+
+func (s *Store) schemaSQL() string { return `CREATE SCHEMA IF NOT EXISTS "` + s.cfg.Schema + `";` }
+
+// hint adds to a refusal what people can do about it.
+func (s *Store) hint(err error) error {
+	if sqlState(err) == "42501" {
+		return fmt.Errorf("this role may not do that in schema %q: let one that may run what Store.MigrationSQL returns and grant what SECURITY.md lists, or name another schema in Config.Schema: %w", s.cfg.Schema, err)
+	}
+	return err
+}
+
 // MigrationSQL returns all migrations of the Store's table as plain SQL, for
 // teams that run their own. A table made by it satisfies [Store.Migrate].
 func (s *Store) MigrationSQL() string {
-	return "BEGIN;\n" + strings.Join(s.migrationsAfter(0), "\n") + "\nCOMMIT;\n"
+	steps := s.migrationsAfter(0)
+	if s.d.schemas && s.cfg.Schema != DefaultSchema { // that one is there already
+		steps = slices.Insert(steps, 0, s.schemaSQL())
+	}
+	return "BEGIN;\n" + strings.Join(steps, "\n") + "\nCOMMIT;\n"
 }
 
 // migrationsAfter returns the SQL texts of every migration above version.
 func (s *Store) migrationsAfter(version int) []string {
 	var steps []string
 	if version == 0 {
-		if s.cfg.Schema != "" {
-			steps = append(steps, `CREATE SCHEMA IF NOT EXISTS "`+s.cfg.Schema+`";`)
-		}
 		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP, ledger `+s.d.identityType+`);`)
 	}
 	partitioned := ""
@@ -171,7 +203,7 @@ func (s *Store) version(ctx context.Context, q conn) (int, error) {
 	var there bool
 	// to_regclass would not do: it may answer from the session's cache, which
 	// waiting for an advisory lock does not refresh. Reading the catalog does.
-	exists := `SELECT count(*) > 0 FROM pg_catalog.pg_tables WHERE schemaname = coalesce(nullif($1, ''), current_schema()) AND tablename = $2`
+	exists := `SELECT count(*) > 0 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = $2`
 	args := []any{s.cfg.Schema, s.cfg.Table + "_migrations"}
 	if !s.d.schemas {
 		exists = `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = ?`

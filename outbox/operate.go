@@ -25,7 +25,8 @@ type Entry struct {
 	// LastError is the latest reason why something did not work; a job that
 	// came through in the end keeps it.
 	LastError string
-	// Errors are the latest 50 failures, oldest first.
+	// Errors are the latest 50 failures, oldest first. Where somebody has edited
+	// the row so that they cannot be read, the only one says so.
 	Errors []Failure
 }
 
@@ -65,7 +66,8 @@ func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
 
 // List returns the rows that match f, newest first. It is meant for people
 // looking at a few hundred rows; on a large table select by a state other than
-// done.
+// done. Rows that cannot be read, because somebody has edited them, are named in
+// the error, beside which the others are returned.
 func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 	if f.Limit == 0 {
 		f.Limit = 100
@@ -107,24 +109,25 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 	}
 	defer func() { _ = rows.Close() }() // its error is rows.Err's
 	var entries []Entry
+	var unread []error
 	for rows.Next() {
 		entry, err := readEntry(ledger, rows.Scan)
 		if err != nil {
-			return nil, err
+			unread = append(unread, err)
+			continue
 		}
 		entries = append(entries, entry)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("outbox: list jobs: %w", err)
 	}
-	return entries, nil
+	return entries, errors.Join(unread...)
 }
 
 func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 	var r row
-	fields := append(r.jobFields(), &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure)
-	if err := scan(fields...); err != nil {
-		return Entry{}, fmt.Errorf("outbox: read job: %w", err)
+	if err := scan(r.entryFields()...); err != nil {
+		return Entry{}, fmt.Errorf("outbox: read job %s: %w", r.job.ID, err)
 	}
 	entry := Entry{
 		Job:        r.asJob(),
@@ -139,7 +142,7 @@ func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 	}
 	if r.failure.Valid {
 		if err := json.Unmarshal([]byte(r.failure.String), &entry.Errors); err != nil {
-			return Entry{}, fmt.Errorf("outbox: read the errors of job %s: %w", entry.ID, err)
+			entry.Errors = []Failure{{Error: fmt.Sprintf("outbox: the row's list of errors cannot be read: %v", err)}}
 		}
 		for i := range entry.Errors {
 			entry.Errors[i].At = entry.Errors[i].At.UTC() // written in the session's time zone

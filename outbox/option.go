@@ -73,7 +73,9 @@ func MaxAttempts(n int) Option {
 }
 
 // Header adds one header. Names that start with [ackbox.HeaderPrefix] are
-// reserved. Names and values are UTF-8 without NUL bytes.
+// reserved, and refused are those that RabbitMQ acts on: CC, BCC, x-death,
+// x-delivery-count, x-acquired-count, x-first-death-… and x-last-death-…, in
+// whatever case. Names and values are UTF-8 without NUL bytes.
 func Header(name, value string) Option {
 	return func(d *draft) {
 		if d.job.Headers == nil {

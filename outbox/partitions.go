@@ -108,15 +108,22 @@ func (s *Store) checkPartitioned(ctx context.Context, c conn) error {
 // A day of which the default partition has rows already is left to it. Business
 // INSERTs into the partitions of their days do not wait meanwhile. Claims may: for
 // each partition 250 ms at most while this waits for its locks, after which it
-// gives up with an error and the next call tries again, and as long as it takes to
-// read the default partition, a second at most. It may be called from any number
-// of instances at once.
+// gives up with an error and the next call tries again, and a second at most while
+// a default partition of less than 16 MiB is read, or the day has begun. A larger
+// one is read before, up to 10 minutes, while nobody waits; a CHECK on it
+// (ackbox_making_p…) then refuses jobs whose id, a UUID of version 7, is of the day
+// that is being made, which is an hour away at least. What a process that died left
+// of it is taken back by the next call, in any instance. It may be called from any
+// number of instances at once.
 func (s *Store) MakePartitions(ctx context.Context, ahead int) (int, error) {
 	if ahead < 0 || ahead > 365 {
 		return 0, fmt.Errorf("outbox: partitions for %d days ahead: want 0 to 365", ahead)
 	}
 	if !s.cfg.Partitioned {
 		return 0, nil
+	}
+	if err := s.uncheck(ctx); err != nil {
+		return 0, err
 	}
 	missing, err := s.missing(ctx, ahead)
 	made := 0
@@ -125,12 +132,24 @@ func (s *Store) MakePartitions(ctx context.Context, ahead int) (int, error) {
 			break
 		}
 		var did bool
-		did, err = s.makePartition(ctx, first)
+		did, err = s.makeDay(ctx, first)
 		if did {
 			made++
 		}
 	}
 	return made, err
+}
+
+// makeDay makes one day's partition in the way that suits the default partition.
+func (s *Store) makeDay(ctx context.Context, first time.Time) (bool, error) {
+	needs, err := s.needsCheck(ctx, first)
+	switch {
+	case err != nil:
+		return false, err
+	case needs:
+		return s.makeChecked(ctx, first)
+	}
+	return s.makePartition(ctx, first, "")
 }
 
 // missing returns the first moments of those days that have no partition yet
@@ -191,9 +210,10 @@ func covered(all []partition, first time.Time) bool {
 	return false
 }
 
-// makePartition makes one day's partition and reports whether it did. It makes
-// a table and attaches it: CREATE … PARTITION OF would lock out every INSERT.
-func (s *Store) makePartition(ctx context.Context, first time.Time) (bool, error) {
+// makePartition makes one day's partition, takes the CHECK of that name from the
+// default partition, if there is one, and reports whether it did. It makes a table
+// and attaches it: CREATE … PARTITION OF would lock out every INSERT.
+func (s *Store) makePartition(ctx context.Context, first time.Time, check string) (bool, error) {
 	made := false
 	err := s.inTurn(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		all, err := s.partitions(ctx, tx)
@@ -201,15 +221,25 @@ func (s *Store) makePartition(ctx context.Context, first time.Time) (bool, error
 			return err // or another instance was faster
 		}
 		made = true
-		return s.attach(ctx, tx, first)
+		if err := s.attach(ctx, tx, first); err != nil || check == "" {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `ALTER TABLE `+s.partition("default")+` DROP CONSTRAINT IF EXISTS `+check)
+		return err
 	})
-	switch {
-	case sqlState(err) == "23514":
-		return false, nil // the default partition has just got a row of that day
-	case err != nil:
-		return false, fmt.Errorf("outbox: make the partition of %s for %s: %w", s.sql.table, first.Format(time.DateOnly), err)
+	if err != nil {
+		return false, s.making(first, err)
 	}
 	return made, nil
+}
+
+// making says what failed, but for a day of which the default partition has just
+// got a row.
+func (s *Store) making(first time.Time, err error) error {
+	if err == nil || sqlState(err) == "23514" {
+		return nil
+	}
+	return fmt.Errorf("outbox: make the partition of %s for %s: %w", s.sql.table, first.Format(time.DateOnly), err)
 }
 
 // attach makes and attaches a day's partition. Its storage parameters are those

@@ -2,7 +2,9 @@ package outbox
 
 import (
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -24,6 +26,34 @@ func (r *row) jobFields() []any {
 		&j.ID, &j.Kind, &j.Queue, &j.Exchange, &j.RoutingKey, &j.Mandatory, &j.Payload, &r.headers,
 		&j.Attempt, &j.MaxAttempts, &j.Resend, &j.PublishAttempt, &r.created,
 	}
+}
+
+// entryFields are jobFields as [entryColumns] have them.
+func (r *row) entryFields() []any {
+	fields := r.jobFields()
+	for i, field := range fields {
+		if field == any(&r.job.Payload) {
+			fields[i] = (*hexBytes)(&r.job.Payload)
+		}
+	}
+	return append(fields, &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure)
+}
+
+// hexBytes scans bytes that the database has written in hexadecimal.
+type hexBytes []byte
+
+// Scan implements sql.Scanner.
+func (h *hexBytes) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("scan bytes: unexpected %T", src)
+	}
+	decoded, err := hex.DecodeString(text)
+	if err != nil {
+		return fmt.Errorf("scan bytes: %w", err)
+	}
+	*h = decoded
+	return nil
 }
 
 func (r *row) asJob() ackbox.Job {

@@ -43,6 +43,6 @@ func (z *size) good(rows, jobs int, cut, quick bool) {
 		z.rows *= 2
 	}
 	if cut { // what does not go needs no lock
-		z.rows = 2 * jobs
+		z.rows = max(rows/2, 2*jobs)
 	}
 }

@@ -57,7 +57,11 @@ func known(state ackbox.State) string { return "state || '' = '" + string(state)
 const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
 	attempt, max_attempts, resend, publish_attempt, created_at`
 
-const entryColumns = jobColumns + `, state, due_at, sent_at, finished_at, last_error, errors`
+// A row's columns as operators read them: how a session shows times and bytes, which
+// is for its role or database to say, must not matter where the answer is text.
+const entryColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex payload}, headers,
+	attempt, max_attempts, resend, publish_attempt, {micros created_at},
+	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, errors`
 
 func newStatements(d *dialect, cfg Config) statements {
 	table := qualified(cfg)

@@ -37,19 +37,24 @@ type Store struct {
 // NewStore returns the Store of the table that cfg names and binds it to db,
 // so that the package-level functions find it from any transaction of db. It
 // does no I/O; [Store.Migrate] creates the table. Call it while the
-// application starts, before db is used concurrently. It fails on a nil db, a
-// database other than postgres or sqlite, and on every bad field of cfg, by
-// name. Several Stores may be made on one db, for several tables; jobs are
+// application starts, before db is used concurrently. It fails on a nil db, one
+// that is in a transaction or a DryRun session, a database other than postgres or
+// sqlite, and on every bad field of cfg, by name. Several Stores may be made on one db, for several tables; jobs are
 // then written with the Store's own methods.
 func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
-	if db == nil || db.Config == nil || db.Dialector == nil {
+	switch {
+	case db == nil || db.Config == nil || db.Dialector == nil:
 		return nil, errors.New("outbox: db is nil: pass an opened *gorm.DB")
+	case db.DryRun:
+		return nil, errors.New("outbox: db is a DryRun session, of which nothing is written: pass the *gorm.DB that gorm.Open returned")
+	case inTransaction(db):
+		return nil, errors.New("outbox: db is in a transaction, which the Store would outlive: pass the *gorm.DB that gorm.Open returned")
 	}
 	d, err := dialectOf(db.Name())
 	if err != nil {
 		return nil, err
 	}
-	cfg = cfg.withDefaults()
+	cfg = cfg.withDefaults(d)
 	if err := cfg.validate(d); err != nil {
 		return nil, err
 	}
@@ -80,6 +85,16 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 // Store in this process. It only saves waiting for the next poll; nothing
 // depends on it for correctness.
 func (s *Store) Wake() <-chan struct{} { return s.wake }
+
+// inTransaction reports whether db is the handle of one transaction.
+func inTransaction(db *gorm.DB) bool {
+	conn := db.ConnPool
+	if db.Statement != nil && db.Statement.ConnPool != nil {
+		conn = db.Statement.ConnPool
+	}
+	_, ok := conn.(gorm.TxCommitter)
+	return ok
+}
 
 // signal leaves a signal in c, unless one is waiting there already.
 func signal(c chan<- struct{}) {

@@ -20,8 +20,8 @@ func (s *statements) sweeps(d *dialect, text func(string) string) {
 		`UPDATE {table} SET state = 'pending', resend = resend + 1, due_at = {now}`))
 	// A job that was sent more than once says nothing about how far its queue
 	// has come: an early copy may have been finished.
-	s.frontiers = text(`SELECT q.queue, {now}, (
-	SELECT max(sent_at) FROM (
+	s.frontiers = text(`SELECT q.queue, {micros now}, (
+	SELECT {micros max(sent_at)} FROM (
 		SELECT t.sent_at, t.state, t.resend FROM {table} AS t
 		WHERE t.finished_at IS NOT NULL AND t.state <> 'dead' AND t.queue = q.queue AND t.finished_at > {before ?}
 		ORDER BY t.queue DESC, t.finished_at DESC LIMIT 100

@@ -69,7 +69,7 @@ func TestWalkFindsAllRows(t *testing.T) {
 	const timeout = time.Second
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // replayed
+			random := rand.New(rand.NewPCG(seed, 1))
 			d := &deadFront{rows: map[time.Duration]int{0: 1, 90 * 24 * time.Hour: 2}, dead: map[time.Duration]int{}, perRow: 100 * time.Microsecond}
 			span := time.Duration(1+random.IntN(1000)) * time.Minute
 			for range 200 { // 40 million: 40 s, in heaps of 100,000 on average

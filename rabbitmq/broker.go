@@ -15,63 +15,82 @@ import (
 // see it. One Broker serves all of them. All methods are safe for concurrent
 // use.
 type Broker struct {
-	cfg      Config
-	target   target
-	publish  *slot
-	consume  *slot
-	closing  chan struct{}
-	once     sync.Once
-	retiring sync.WaitGroup // generations being closed in the background
-	// declaring is held by the connection that declares the topology.
-	declaring chan struct{}
-	stalls    stalls
+	cfg         Config
+	display     string // where it connects to
+	publish     *slot
+	consume     *slot
+	controlling *slot
+	declared    *declarations
+	trials      trials
+	stalls      stalls
+	closing     chan struct{}
+	once        sync.Once
+	retiring    sync.WaitGroup // generations being closed in the background
 }
 
 // New checks cfg and returns a Broker that has no connection yet: it does no
 // I/O and starts nothing. The error names every field that makes no sense and
 // what it accepts, never a password.
 func New(cfg Config) (*Broker, error) {
-	t, err := parseURL(cfg.URL)
+	targets, err := parseURLs(cfg)
 	if err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	if err := cfg.validate(t); err != nil {
+	if err := cfg.validate(targets[0].uri.Scheme); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, target: t, closing: make(chan struct{}), declaring: make(chan struct{}, 1)}
-	b.stalls.log = cfg.Logger.With("broker", t.display)
-	b.publish = b.newSlot("publish", b.buildPublishing)
-	b.consume = b.newSlot("consume", b.buildConsuming)
+	targets = shuffled(targets)
+	b := &Broker{cfg: cfg, display: displayed(targets), closing: make(chan struct{})}
+	log := cfg.Logger.With("broker", b.display)
+	b.stalls.log = log
+	b.publish = b.newSlot("publish", targets, b.buildPublishing)
+	b.consume = b.newSlot("consume", targets, nil)
+	b.controlling = b.newSlot("control", targets, nil)
+	b.declared = &declarations{
+		entities: newEntities(cfg.Topology, cfg.Passive),
+		ask:      b.declare,
+		min:      cfg.MinBackoff, max: cfg.MaxBackoff, timeout: cfg.DialTimeout,
+		log: log, closing: b.closing,
+		slots: make(chan struct{}, maxAsking), changed: make(chan struct{}),
+	}
+	// A broker that ends a connection may come back without what it had.
+	lost := func(g *generation) { b.declared.lose(g.lostAt()) }
+	b.publish.lost, b.consume.lost = lost, lost
 	return b, nil
 }
 
-func (b *Broker) newSlot(role string, build func(context.Context) (*generation, error)) *slot {
+func (b *Broker) newSlot(role string, targets []target, build func(context.Context, target) (*generation, error)) *slot {
+	if build == nil {
+		build = func(ctx context.Context, t target) (*generation, error) { return b.open(ctx, role, t) }
+	}
 	return &slot{
 		role:    role,
+		nodes:   nodes{targets: targets},
 		build:   build,
 		retire:  func(g *generation) { b.retiring.Go(g.close) },
 		min:     b.cfg.MinBackoff,
 		max:     b.cfg.MaxBackoff,
-		log:     b.cfg.Logger.With("broker", b.target.display),
+		log:     b.cfg.Logger.With("broker", b.display),
 		closing: b.closing,
 	}
 }
 
 // String shows where b connects to, without user and password.
-func (b *Broker) String() string { return "rabbitmq.Broker{" + b.target.display + "}" }
+func (b *Broker) String() string { return "rabbitmq.Broker{" + b.display + "}" }
 
 // GoString is String: %#v must not show the password either.
 func (b *Broker) GoString() string { return b.String() }
 
 // Ready blocks until a publish would be confirmed: the publishing connection
-// stands, the topology is declared, and the broker has answered a probe and
-// does not block publishers because of a memory or disk alarm. It reconnects
-// for ever, with backoff and jitter. What the broker refuses for good (bad
-// credentials, another queue of the same name with other arguments) is logged
-// once per change and retried at Config.MaxBackoff, so that a repair anywhere
-// heals it. The error wraps ctx.Err(), together with the reason there was no
-// connection, or is [ackbox.ErrClosed].
+// stands, the broker has answered a probe and does not block publishers because
+// of a memory or disk alarm, and what it can declare of the topology is declared.
+// It reconnects for ever, with backoff and jitter. It does not wait for an
+// exchange or queue that cannot be declared (another of the same name with other
+// arguments): that is logged once per change, tried again at Config.MaxBackoff or
+// before, and meanwhile its queue is among [Broker.Unavailable]. The error wraps
+// ctx.Err(), together with the reason there was no connection, or is
+// [ackbox.ErrClosed].
 func (b *Broker) Ready(ctx context.Context) error {
 	for {
 		g, err := b.publish.get(ctx, true)
@@ -79,6 +98,10 @@ func (b *Broker) Ready(ctx context.Context) error {
 			return fmt.Errorf("rabbitmq: ready: %w", err)
 		}
 		ok, err := b.awaitProof(ctx, g)
+		if err == nil && ok {
+			err = b.declared.settle(ctx, b.declared.all)
+			ok = g.alive()
+		}
 		if err != nil {
 			return fmt.Errorf("rabbitmq: ready: %w", err)
 		}
@@ -86,6 +109,15 @@ func (b *Broker) Ready(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// Unavailable lists the queues of the topology for which nothing can be
+// published at present: those that are not declared, and those for which the
+// broker confirms nothing. A queue of the latter kind is left out when it is time
+// to see whether it answers again. What is published for one all the same is
+// Unknown, Stalled and Unpublished. It asks nobody and returns at once.
+func (b *Broker) Unavailable() []string {
+	return append(b.declared.absent(), b.stalls.queues()...)
 }
 
 // awaitProof waits until the broker answers publishes on g. It returns false
@@ -126,10 +158,10 @@ func (b *Broker) awaitProof(ctx context.Context, g *generation) (bool, error) {
 	}
 }
 
-// buildPublishing builds a connection that is declared and proven, or known to
-// be blocked by an alarm.
-func (b *Broker) buildPublishing(ctx context.Context) (*generation, error) {
-	g, err := b.openDeclared(ctx, b.publish.role)
+// buildPublishing builds a connection that is proven, or known to be blocked by
+// an alarm.
+func (b *Broker) buildPublishing(ctx context.Context, t target) (*generation, error) {
+	g, err := b.open(ctx, b.publish.role, t)
 	if err != nil {
 		return nil, err
 	}
@@ -138,24 +170,6 @@ func (b *Broker) buildPublishing(ctx context.Context) (*generation, error) {
 	if err := b.probe(probing, g); err != nil {
 		b.publish.retire(g)
 		return nil, fmt.Errorf("probe: %w", err)
-	}
-	return g, nil
-}
-
-func (b *Broker) buildConsuming(ctx context.Context) (*generation, error) {
-	return b.openDeclared(ctx, b.consume.role)
-}
-
-func (b *Broker) openDeclared(ctx context.Context, role string) (*generation, error) {
-	g, err := b.open(ctx, role)
-	if err != nil {
-		return nil, err
-	}
-	declaring, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
-	defer cancel()
-	if err := b.declareTopology(declaring, g); err != nil {
-		b.publish.retire(g)
-		return nil, err
 	}
 	return g, nil
 }
@@ -205,18 +219,19 @@ func (b *Broker) probe(ctx context.Context, g *generation) error {
 	return nil
 }
 
-// Close ends both connections and everything that uses them: Publish returns
+// Close ends all connections and everything that uses them: Publish returns
 // Unknown for what is not confirmed, Consume returns an error, receipts fail.
 // It returns when no goroutine of b is left, after a few seconds at most even
 // if the broker is frozen. It is idempotent; its error is always nil.
 func (b *Broker) Close() error {
 	b.once.Do(func() {
 		close(b.closing)
-		for _, s := range []*slot{b.publish, b.consume} {
+		for _, s := range []*slot{b.publish, b.consume, b.controlling} {
 			if g := s.shut(); g != nil {
 				b.retiring.Go(g.close)
 			}
 		}
+		b.declared.shut()
 		b.retiring.Wait()
 	})
 	return nil

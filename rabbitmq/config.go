@@ -15,7 +15,7 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// Config says how to reach the broker and what to promise. Only URL is
+// Config says how to reach the broker and what to promise. Only URL, or URLs, is
 // required: every other zero value means the default. A value that makes no
 // sense is an error of [New], never silently replaced.
 type Config struct {
@@ -23,6 +23,14 @@ type Config struct {
 	// TLS. Percent-encode reserved characters. Its query parameters are those of
 	// RabbitMQ's URI specification (heartbeat, auth_mechanism, cacertfile, ...).
 	URL string
+	// URLs, instead of URL, are the addresses of several nodes of one broker, up
+	// to 32, all with the same scheme and vhost. A connection takes them in turn,
+	// in an order that each process draws for itself: when its node goes away the
+	// next one is tried at once, and only when all have failed there is a pause
+	// (MinBackoff, MaxBackoff). A node that does not answer costs DialTimeout.
+	// There is no way back to a node because it is up again: connections spread
+	// anew when they are lost. The names that amqps verifies are those in the URLs.
+	URLs []string
 	// Name is shown by the broker beside the connections, followed by "publish"
 	// or "consume": up to 200 bytes of printable UTF-8. Default "ackbox
 	// <hostname> <pid>".
@@ -80,8 +88,8 @@ const (
 // String shows c without its password.
 func (c Config) String() string {
 	target := "invalid URL"
-	if t, err := parseURL(c.URL); err == nil {
-		target = t.display
+	if t, err := parseURLs(c); err == nil {
+		target = displayed(t)
 	}
 	return fmt.Sprintf("rabbitmq.Config{%s, %d queues, %d exchanges}", target, len(c.Topology.QueueNames()), len(c.Topology.Exchanges))
 }
@@ -134,12 +142,12 @@ func (c Config) withDefaults() Config {
 }
 
 // validate reports everything that is wrong with a c that has its defaults.
-func (c Config) validate(t target) error {
+func (c Config) validate(scheme string) error {
 	var errs []error
 	complain := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("rabbitmq: Config."+format, args...))
 	}
-	if c.TLS != nil && t.uri.Scheme != "amqps" {
+	if c.TLS != nil && scheme != "amqps" {
 		complain("TLS is set but Config.URL has the scheme amqp: want amqps")
 	}
 	if len(c.Name) > 200 {

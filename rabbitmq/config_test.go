@@ -57,6 +57,25 @@ func TestNewRefusesNonsense(t *testing.T) {
 		"topology": {func(c *rabbitmq.Config) {
 			c.Topology.Queues = []ackbox.Queue{{Name: "a", Type: "lazy"}}
 		}, []string{"Topology", "Queues[0].Type", "quorum"}},
+		"URL and URLs": {func(c *rabbitmq.Config) { c.URLs = []string{localURL} }, []string{"Config.URL and Config.URLs", "one of them"}},
+		"one of URLs": {func(c *rabbitmq.Config) {
+			c.URL, c.URLs = "", []string{localURL, "amqp://guest:hunter2@[::1/", ""}
+		}, []string{"Config.URLs[1]", "Config.URLs[2] is empty"}},
+		"URLs of two vhosts": {func(c *rabbitmq.Config) {
+			c.URL, c.URLs = "", []string{localURL, localURL + "other"}
+		}, []string{"Config.URLs[1]", "vhost"}},
+		"URLs of two schemes": {func(c *rabbitmq.Config) {
+			c.URL, c.URLs = "", []string{localURL, "amqps://guest:hunter2@127.0.0.1/"}
+		}, []string{"Config.URLs[1]", "scheme amqps"}},
+		"too many URLs": {func(c *rabbitmq.Config) {
+			c.URL = ""
+			for range 33 {
+				c.URLs = append(c.URLs, localURL)
+			}
+		}, []string{"Config.URLs has 33"}},
+		"TLS with URLs without amqps": {func(c *rabbitmq.Config) {
+			c.URL, c.URLs, c.TLS = "", []string{localURL, localURL}, &tls.Config{}
+		}, []string{"TLS", "amqps"}},
 		"two at once": {func(c *rabbitmq.Config) { c.Window, c.Heartbeat = -1, -1 }, []string{"Window", "Heartbeat"}},
 	}
 	for name, test := range tests {

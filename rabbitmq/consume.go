@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -15,7 +16,9 @@ const consumerTag = "ackbox"
 
 // Consume hands the messages of one queue of the topology to handle, with
 // manual acknowledgement and at most prefetch (1 to 65535) of them unsettled.
-// It connects if need be, waiting with backoff until ctx ends. handle is called
+// It connects if need be, waiting with backoff until ctx ends, as it waits for a
+// queue that cannot be declared or does not answer: that costs no other queue's
+// consumer. handle is called
 // for one message at a time, from one goroutine, and may block; it must settle
 // the Receipt, then or later, from any goroutine.
 //
@@ -46,7 +49,7 @@ func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle
 		return fmt.Errorf("rabbitmq: consume %s: %w", queue, err)
 	}
 	err = s.run(ctx, handle)
-	s.end()
+	s.g.hangUp(s.ch) // whatever is unsettled goes back to its queue
 	if err != nil {
 		select {
 		case <-b.closing:
@@ -73,28 +76,62 @@ type subscription struct {
 }
 
 func (b *Broker) subscribe(ctx context.Context, queue string, prefetch int) (*subscription, error) {
+	if err := b.awaitQueue(ctx, queue); err != nil {
+		return nil, err
+	}
 	g, err := b.consume.get(ctx, true)
 	if err != nil {
 		return nil, err
 	}
 	starting, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
 	defer cancel()
-	s, err := b.subscribeOn(starting, g, queue, prefetch)
-	if code(err) == amqp.NotFound && !b.cfg.Passive {
-		// Deleted since this connection declared it.
-		if err := b.declareTopology(starting, g); err != nil {
-			return nil, err
-		}
-		s, err = b.subscribeOn(starting, g, queue, prefetch)
+	s, err := within(starting, g, func() (*subscription, error) { return b.subscribeOn(starting, g, queue, prefetch) },
+		func(s *subscription) { _ = s.ch.Close() })
+	if err != nil {
+		return nil, g.failed(starting, "subscribe", err)
 	}
-	return s, err
+	return s, nil
+}
+
+// awaitQueue waits until queue is declared and its leader answers: a
+// subscription without would end the connection of all the others after a minute.
+func (b *Broker) awaitQueue(ctx context.Context, queue string) error {
+	es := b.declared.route(queue, "")
+	said := false
+	for pause := b.cfg.MinBackoff; ; pause = min(2*pause, b.cfg.MaxBackoff) {
+		err := b.declared.settle(ctx, es)
+		if err != nil {
+			return err
+		}
+		// Of what is not declared the declarations tell.
+		if err = b.declared.trouble(es); err == nil {
+			if err = b.answersFor(ctx, queue); err == nil {
+				return nil
+			}
+			if errors.Is(err, ackbox.ErrNoQueue) {
+				b.declared.doubt(es, 0) // deleted since
+			} else if !said && ctx.Err() == nil {
+				said = true
+				b.consume.log.WarnContext(ctx, "rabbitmq: a queue does not answer; its consumer waits, others go on", "queue", queue, "error", err)
+			}
+		}
+		if waiting := b.consume.sleep(ctx, pause/2+rand.N(pause/2+1)); waiting != nil { //nolint:gosec // jitter is no secret
+			return fmt.Errorf("%w: %w", waiting, err)
+		}
+	}
+}
+
+func (b *Broker) answersFor(ctx context.Context, queue string) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
+	defer cancel()
+	_, err := b.look(ctx, queue)
+	return err
 }
 
 func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, prefetch int) (*subscription, error) {
-	defer g.guard(ctx)()
-	ch, err := g.conn.Channel()
+	ch, err := g.newChannel(ctx)
 	if err != nil {
-		return nil, g.failed(ctx, "open channel", err)
+		return nil, err
 	}
 	s := &subscription{
 		b: b, g: g, ch: ch, queue: queue,
@@ -103,13 +140,13 @@ func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, p
 		progress:  make(chan struct{}, 1),
 	}
 	if err := ch.Qos(prefetch, 0, false); err != nil {
-		s.end()
-		return nil, g.failed(ctx, "set prefetch", err)
+		_ = ch.Close()
+		return nil, fmt.Errorf("set prefetch: %w", err)
 	}
 	s.deliveries, err = ch.Consume(queue, consumerTag, false, false, false, false, nil)
 	if err != nil {
-		s.end()
-		return nil, g.failed(ctx, "start consumer", err)
+		_ = ch.Close()
+		return nil, fmt.Errorf("start consumer: %w", err)
 	}
 	return s, nil
 }
@@ -201,8 +238,7 @@ func (s *subscription) giveBack(d amqp.Delivery) error {
 func (s *subscription) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.b.cfg.DialTimeout)
 	defer cancel()
-	defer s.g.guard(ctx)()
-	if err := s.ch.Cancel(consumerTag, false); err != nil {
+	if _, err := within(ctx, s.g, func() (struct{}, error) { return struct{}{}, s.ch.Cancel(consumerTag, false) }, nil); err != nil {
 		return s.g.failed(ctx, "cancel consumer", err)
 	}
 	for d := range s.deliveries { // closed by the client after the last one
@@ -263,13 +299,4 @@ func closedBy(err *amqp.Error) error {
 		return fmt.Errorf("channel closed: %w", amqp.ErrClosed)
 	}
 	return fmt.Errorf("channel closed: %w", err)
-}
-
-// end closes the channel: whatever is unsettled goes back to its queue. It
-// does not wait longer than a guarded call may.
-func (s *subscription) end() {
-	ctx, cancel := context.WithTimeout(context.Background(), s.b.cfg.DialTimeout)
-	defer cancel()
-	defer s.g.guard(ctx)()
-	_ = s.ch.Close() // a channel that cannot be closed is as good as closed
 }

@@ -48,35 +48,47 @@ func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int,
 	if limit < 0 {
 		return 0, fmt.Errorf("rabbitmq: requeue dead: limit is %d: want 0 or more", limit)
 	}
-	g, err := b.consume.get(ctx, true)
-	if err != nil {
-		return 0, fmt.Errorf("rabbitmq: requeue dead: %w", err)
-	}
-	moved := 0
-	// A message that could not be moved goes back by the closing of the channel.
-	err = g.withChannel(ctx, func(ch *amqp.Channel) error {
-		for moved < limit && ctx.Err() == nil {
-			d, ok, err := ch.Get(q.Name+deadSuffix, false)
-			if err != nil {
-				return g.failed(ctx, "get", err)
-			}
-			if !ok {
-				return nil
-			}
-			if err := b.revive(ctx, q.Name, d); err != nil {
-				return err
-			}
-			moved++ // whether the ack arrives or not, it is in the work queue
-			if err := d.Ack(false); err != nil {
-				return g.failed(ctx, "ack", err)
-			}
-		}
-		return ctx.Err()
-	})
-	if err != nil && code(err) != amqp.NotFound {
+	moved, err := b.requeueDead(ctx, q.Name, limit)
+	if err != nil && !deleted(err) {
 		return moved, fmt.Errorf("rabbitmq: requeue dead: %w", err)
 	}
 	return moved, nil
+}
+
+func (b *Broker) requeueDead(ctx context.Context, queue string, limit int) (moved int, err error) {
+	g, err := b.controlling.get(ctx, true)
+	if err != nil {
+		return 0, err
+	}
+	ch, err := g.openChannel(ctx)
+	if err != nil {
+		return 0, g.failed(ctx, "open channel", err)
+	}
+	// A message that could not be moved goes back by the closing of the channel.
+	defer g.hangUp(ch)
+	for moved < limit && ctx.Err() == nil {
+		d, err := within(ctx, g, func() (*amqp.Delivery, error) {
+			d, ok, err := ch.Get(queue+deadSuffix, false)
+			if !ok {
+				return nil, err
+			}
+			return &d, err
+		}, nil)
+		switch {
+		case err != nil:
+			return moved, g.failed(ctx, "get", err)
+		case d == nil:
+			return moved, nil
+		}
+		if err := b.revive(ctx, queue, *d); err != nil {
+			return moved, err
+		}
+		moved++ // whether the ack arrives or not, it is in the work queue
+		if err := d.Ack(false); err != nil {
+			return moved, g.failed(ctx, "ack", err)
+		}
+	}
+	return moved, ctx.Err()
 }
 
 // revive publishes a copy of a buried message to its work queue.

@@ -11,10 +11,14 @@
 //   - An outcome is the truth or it is Unknown. Acked means confirmed by the
 //     broker and not returned. A lost connection, a passed deadline or a
 //     dying channel never looks like an ack or like a refusal.
-//   - One bad message never stops its neighbours: a message that kills the
-//     channel is found by publishing the rest of its window one by one.
-//   - A queue that stalls, as a quorum queue does without its majority, does not
-//     hold up what goes elsewhere: destinations have channels of their own.
+//   - One bad message never stops its neighbours: what is known to kill a channel
+//     is refused before it is sent, and what kills one all the same is found by
+//     publishing the rest of its window one by one.
+//   - One queue never stops another. A queue that stalls, as a quorum queue does
+//     without its majority, does not hold up what goes elsewhere: destinations have
+//     channels of their own. An exchange or queue that cannot be declared stops
+//     only what needs it. Both are in [Broker.Unavailable].
+//   - A queue that cannot answer is not an empty queue: [Broker.Waiting].
 //   - A receipt settles its own delivery or fails. It keeps the channel by
 //     which the delivery came, so an answer that comes after a reconnect can
 //     never acknowledge a stranger.
@@ -24,17 +28,26 @@
 //
 // # How it is built
 //
-// A generation is one connection with its channels and its declared topology.
-// Nothing of it is ever repaired: upon any fault of the connection the whole
-// is thrown away (a close with a deadline, then the raw socket) and another is
-// built. Publishing and consuming have separate connections, because a memory
-// or disk alarm stops connections that publish and acknowledgements must go on.
+// A generation is one connection with its channels. Nothing of it is ever
+// repaired: upon any fault of the connection the whole is thrown away (a close
+// with a deadline, then the raw socket) and another is built, to the next node if
+// there are several. There are three, each in a slot that builds it when a call
+// needs it. By "publish" go messages and their confirms. By "consume" go
+// deliveries and acknowledgements, which must go on when a memory or disk alarm
+// stops what publishes. By "control" goes what asks the broker for something and
+// may wait for its answer: declarations, Waiting, the dead queues.
+//
+// The entities of the topology are declared one by one when a connection was lost,
+// by whoever needs them next; what is wrong with one stays with it.
+//
 // The client library's own recovery is not used: it keeps delivery tags over a
 // reconnect and can so acknowledge another message.
 //
 // The client library has no deadline for writes and none for its calls to the
-// broker. Therefore the socket sets one for every write, and a call that still
-// runs a moment after its context ended has its connection killed under it.
+// broker. Therefore the socket sets one for every write, and a call runs in a
+// goroutine of its generation: when its context ends its caller walks away, at the
+// cost of a channel. Only a write that is stuck a moment after its context ended
+// has its connection killed under it, since nobody else can write either.
 //
 // # What the broker is asked for
 //

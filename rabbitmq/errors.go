@@ -19,11 +19,13 @@ var errLost = errors.New("connection lost")
 // missing entity in passive mode (404), a locked one (405), argument drift
 // (406), an unknown vhost (530).
 func permanent(err error) bool {
-	switch code(err) {
-	case amqp.AccessRefused, amqp.NotFound, amqp.ResourceLocked, amqp.PreconditionFailed, amqp.NotAllowed:
-		return true
-	}
-	return false
+	return each(err, func(err error) bool {
+		switch code(err) {
+		case amqp.AccessRefused, amqp.NotFound, amqp.ResourceLocked, amqp.PreconditionFailed, amqp.NotAllowed:
+			return true
+		}
+		return false
+	})
 }
 
 // guessed reports that err is the client's guess at why the connection ended
@@ -48,6 +50,13 @@ func code(err error) int {
 		return e.Code
 	}
 	return 0
+}
+
+// deleted reports that a queue does not exist, in the broker's words. A queue
+// whose node is down is not found either, but is still there.
+func deleted(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == amqp.NotFound && strings.Contains(e.Reason, "no queue '")
 }
 
 // soft reports that the broker closed a channel because of one message or

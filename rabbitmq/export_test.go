@@ -23,6 +23,7 @@ var (
 	Permanent  = permanent
 	Truncate   = truncate
 	TableSize  = tableSize
+	Deleted    = deleted
 )
 
 // NewReceipt is a receipt as Consume makes it.
@@ -38,21 +39,47 @@ type Stalls struct{ stalls stalls }
 func NewStalls(log *slog.Logger) *Stalls { return &Stalls{stalls{log: log}} }
 
 // Admits is stalls.admits.
-func (s *Stalls) Admits(queue string) bool { return s.stalls.admits(destination{key: queue}) }
+func (s *Stalls) Admits(queue string) bool { return s.stalls.admits(destination{queue: queue}) }
 
 // Patience is stalls.patience.
 func (s *Stalls) Patience(queue string) time.Duration {
-	return s.stalls.patience(destination{key: queue})
+	return s.stalls.patience(destination{queue: queue})
 }
+
+// Unavailable is stalls.queues.
+func (s *Stalls) Unavailable() []string { return s.stalls.queues() }
+
+// AdmitsEvent is stalls.admits for a routing key of the exchange "x".
+func (s *Stalls) AdmitsEvent(key string) bool {
+	return s.stalls.admits(destination{exchange: "x", key: key})
+}
+
+// EventPatience is stalls.patience for one.
+func (s *Stalls) EventPatience(key string) time.Duration {
+	return s.stalls.patience(destination{exchange: "x", key: key})
+}
+
+// AddEvent is stalls.add for one.
+func (s *Stalls) AddEvent(ctx context.Context, key string) {
+	s.stalls.add(ctx, destination{exchange: "x", key: key}, time.Minute)
+}
+
+// EventAnswered is stalls.answered for one that was acked.
+func (s *Stalls) EventAnswered(ctx context.Context, key string) {
+	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{exchange: "x", key: key} }, []ackbox.Outcome{{Status: ackbox.Acked}})
+}
+
+// SameStall reports whether two jobs are put off together.
+func SameStall(a, b ackbox.Job) bool { return destinationOf(&a) == destinationOf(&b) }
 
 // Add is stalls.add.
 func (s *Stalls) Add(ctx context.Context, queue string, limit time.Duration) {
-	s.stalls.add(ctx, destination{key: queue}, limit)
+	s.stalls.add(ctx, destination{queue: queue}, limit)
 }
 
 // Answered is stalls.answered, for one message that was acked.
 func (s *Stalls) Answered(ctx context.Context, queue string) {
-	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{key: queue} }, []ackbox.Outcome{{Status: ackbox.Acked}})
+	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{queue: queue} }, []ackbox.Outcome{{Status: ackbox.Acked}})
 }
 
 // Socket is a socket on any connection.

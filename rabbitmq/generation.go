@@ -14,26 +14,29 @@ import (
 )
 
 const (
-	// guardGrace is how long a call may overrun its context before its
-	// connection is killed: enough for a healthy broker to answer.
+	// guardGrace is how long a write may overrun its context before its
+	// connection is killed.
 	guardGrace = 200 * time.Millisecond
 	// closeTimeout bounds the closing handshake of a connection.
 	closeTimeout = 2 * time.Second
 )
 
-// generation is one connection, its channels and its declared topology. It is
-// never repaired: upon a fault the whole is closed and another one is built.
+// generation is one connection and its channels. It is never repaired: upon a
+// fault the whole is closed and another one is built.
 type generation struct {
 	conn *amqp.Connection
+	node string // what may be shown of its address
 	sock *socket
 	born time.Time
 	// dead is closed when the connection is gone; cause is set before.
 	dead  chan struct{}
 	cause error
+	ended time.Time // set before, too
 	// proven is closed once the broker has answered a publish. It is nil on a
 	// consuming connection.
 	proven <-chan struct{}
-	// stuck counts the channels whose close the broker has yet to answer.
+	// stuck counts the calls that the broker has yet to answer and nobody waits
+	// for.
 	stuck atomic.Int64
 	// slots bounds the number of publishing channels in use.
 	slots chan struct{}
@@ -47,12 +50,11 @@ type generation struct {
 	changed  chan struct{} // closed and replaced when blocked changes
 	idle     []*publisher
 	declared map[string]bool // retry and dead queues
-	healed   time.Time       // when a returned message last caused a redeclaration
 }
 
-// open dials, authenticates and starts to watch a connection. It is bounded by
-// ctx and Config.DialTimeout.
-func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
+// open dials, authenticates and starts to watch a connection to t. It is bounded
+// by ctx and Config.DialTimeout.
+func (b *Broker) open(ctx context.Context, role string, t target) (*generation, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(b.cfg.Name + " " + role)
 	var (
@@ -75,7 +77,7 @@ func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
 	if b.cfg.TLS != nil {
 		cfg.TLSClientConfig = b.cfg.TLS.Clone()
 	}
-	conn, err := amqp.DialConfig(b.cfg.URL, cfg)
+	conn, err := amqp.DialConfig(t.raw, cfg)
 	if stop != nil && !stop() && err == nil {
 		// ctx ended at the last moment and its function is closing the socket.
 		err = ctx.Err()
@@ -84,23 +86,24 @@ func (b *Broker) open(ctx context.Context, role string) (*generation, error) {
 		if sock != nil {
 			_ = sock.Close()
 		}
-		if b.target.uri.Scheme == "amqps" && hungUp(err) {
+		if t.uri.Scheme == "amqps" && hungUp(err) {
 			err = fmt.Errorf("the broker hung up; it may want a client certificate that it trusts: %w", err)
 		}
-		return nil, fmt.Errorf("connect to %s: %w", b.target.display, err)
+		return nil, fmt.Errorf("connect to %s: %w", t.display, err)
 	}
 	g := &generation{
 		conn:     conn,
+		node:     t.display,
 		sock:     sock,
 		born:     time.Now(),
 		dead:     make(chan struct{}),
-		slots:    make(chan struct{}, maxPublishers),
+		slots:    make(chan struct{}, publishers(conn.Config.ChannelMax)),
 		changed:  make(chan struct{}),
 		declared: make(map[string]bool),
 	}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
-	log := b.cfg.Logger.With("broker", b.target.display, "connection", role)
+	log := b.cfg.Logger.With("broker", t.display, "connection", role)
 	g.owned.Go(func() { g.watch(closed, blocked, log) })
 	return g, nil
 }
@@ -122,7 +125,7 @@ func (g *generation) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocki
 				log.Info("rabbitmq: the broker lets publishers go on")
 			}
 		case err := <-closed:
-			g.cause = errLost
+			g.cause, g.ended = errLost, time.Now()
 			if err != nil {
 				g.cause = err
 			}
@@ -181,56 +184,18 @@ func (g *generation) lost() error {
 	}
 }
 
+// lostAt is when g ended, as far as is known.
+func (g *generation) lostAt() time.Time {
+	select {
+	case <-g.dead:
+		return g.ended
+	default:
+		return time.Now()
+	}
+}
+
 // kill closes the socket, so that everything that waits for it returns.
 func (g *generation) kill() { _ = g.sock.Close() }
-
-// guard covers a call that does not look at contexts itself, which is all of
-// the client's: if it still runs a moment after ctx ended, the connection is
-// killed under it. The caller must release the guard when the call is over.
-func (g *generation) guard(ctx context.Context) (release func()) {
-	var (
-		mu    sync.Mutex
-		timer *time.Timer
-		over  bool
-	)
-	stop := context.AfterFunc(ctx, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if !over {
-			timer = time.AfterFunc(guardGrace, g.kill)
-		}
-	})
-	return func() {
-		stop()
-		mu.Lock()
-		defer mu.Unlock()
-		over = true
-		if timer != nil {
-			timer.Stop()
-		}
-	}
-}
-
-// withChannel runs f on a channel of its own and closes it, all before ctx
-// ends or the connection does.
-func (g *generation) withChannel(ctx context.Context, f func(*amqp.Channel) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	defer g.guard(ctx)()
-	ch, err := g.conn.Channel()
-	if err != nil {
-		return g.failed(ctx, "open channel", err)
-	}
-	err = f(ch)
-	// Closing tells the broker that the number is free; if the channel is dead
-	// already, or the connection is, there is nobody to tell.
-	_ = ch.Close()
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("interrupted: %w", ctx.Err())
-	}
-	return err
-}
 
 // failed words the error of a call on g: a cancelled context or the death of
 // the connection says more than the client's "channel is not open".
@@ -245,12 +210,13 @@ func (g *generation) failed(ctx context.Context, doing string, err error) error 
 }
 
 // spawn runs f in a goroutine that close awaits, unless g is closing already.
-func (g *generation) spawn(f func()) {
+func (g *generation) spawn(f func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.closing {
 		g.owned.Go(f)
 	}
+	return !g.closing
 }
 
 // close ends the connection, politely for at most closeTimeout, and returns

@@ -15,9 +15,12 @@ import (
 
 const (
 	maxShortString = 255 // AMQP's limit for names, among them header names
-	// headerRoom is what a message's properties need in the frame beside its
-	// header table, at most.
-	headerRoom = 4096
+	// fixedHeader is what the frame of a message's properties takes beside their
+	// texts: the frame's own octets, the class, the body's size, which properties
+	// there are, and those of a fixed size.
+	fixedHeader = 64
+	// ownHeaders is what the headers take that we add to a job's.
+	ownHeaders = 256
 	// maxCause bounds the error text that travels with a buried message.
 	maxCause = 1024
 )
@@ -71,25 +74,44 @@ func (b *Broker) refuse(g *generation, job *ackbox.Job) string {
 			return fmt.Sprintf("the %s has %d bytes: AMQP allows %d", s.what, len(s.value), maxShortString)
 		}
 	}
-	size := 0
+	size := fixedHeader + ownHeaders + len("application/json") + len(job.ID) + len(job.Kind)
 	for name, value := range job.Headers {
+		if special(name) {
+			return fmt.Sprintf("the header %q is not one for values: the broker would route the message by it", name)
+		}
 		if len(name) > maxShortString {
 			return fmt.Sprintf("the name of a header has %d bytes: AMQP allows %d", len(name), maxShortString)
 		}
 		size += len(name) + len(value) + 6 // length and type octets
 	}
-	if limit := g.headerLimit(); size > limit {
+	if limit := g.frameLimit(); size > limit {
 		return fmt.Sprintf("the headers have %d bytes: the connection's frames hold %d", size, limit)
 	}
 	return ""
 }
 
-// headerLimit is how large a header table may be: it travels in one frame.
-func (g *generation) headerLimit() int {
+// special reports that RabbitMQ takes a header for a list of further routing
+// keys, and closes the channel upon any other value.
+func special(name string) bool { return name == "CC" || name == "BCC" }
+
+// frameLimit is how large a message's properties may be: they travel in one
+// frame.
+func (g *generation) frameLimit() int {
 	if g.conn.Config.FrameSize <= 0 {
 		return math.MaxInt
 	}
-	return g.conn.Config.FrameSize - headerRoom
+	return g.conn.Config.FrameSize
+}
+
+// propertiesSize is the encoded size of all properties, or a bit more.
+func propertiesSize(m *amqp.Publishing) int {
+	size := fixedHeader + tableSize(m.Headers)
+	for _, s := range [...]string{
+		m.ContentType, m.ContentEncoding, m.CorrelationId, m.ReplyTo, m.Expiration, m.MessageId, m.Type, m.UserId, m.AppId,
+	} {
+		size += len(s)
+	}
+	return size
 }
 
 // tableSize is the encoded size of a header table, or a bit more.
@@ -217,7 +239,7 @@ func copyOf(d *ackbox.Delivery) amqp.Publishing {
 	if msg.Headers == nil {
 		msg.Headers = make(amqp.Table, 2)
 	}
-	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return bookkeeping(name) || name == "CC" || name == "BCC" })
+	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return bookkeeping(name) || special(name) })
 	msg.DeliveryMode = amqp.Persistent
 	msg.Headers[ackbox.HeaderAttempt] = int64(d.Attempt)
 	delete(msg.Headers, ackbox.HeaderStrays)

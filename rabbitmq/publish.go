@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// healPause is the least time between two declarations of the topology that
+// healPause is the least time between two declarations of the same thing that
 // returned messages cause.
 const healPause = 5 * time.Second
 
@@ -46,13 +45,14 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 	g, err := b.publish.get(ctx, false)
 	if err != nil {
 		for i := range out {
-			out[i].Reason = err.Error()
+			out[i] = ackbox.Outcome{Unpublished: true, Reason: err.Error()}
 		}
 		return out
 	}
 	c := call{
 		b: b, g: g, outer: outer, out: out, at: func(i int) outgoing { return jobMessage(&jobs[i]) },
-		to: func(i int) destination { return destination{jobs[i].Exchange, jobs[i].RoutingKey} },
+		to:    func(i int) destination { return destinationOf(&jobs[i]) },
+		needs: func(i int) []*entity { return b.declared.route(jobs[i].Queue, jobs[i].Exchange) },
 	}
 	todo := make([]int, 0, len(jobs))
 	for i := range jobs {
@@ -62,16 +62,17 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 		}
 		todo = append(todo, i)
 	}
-	c.publish(ctx, c.admitted(todo))
+	c.publish(ctx, c.admitted(c.declared(ctx, todo)))
 	return out
 }
 
-// publishOne publishes one message like Publish does.
+// publishOne publishes one message to a queue like Publish does.
 func (b *Broker) publishOne(ctx context.Context, g *generation, m outgoing) ackbox.Outcome {
 	out := make([]ackbox.Outcome, 1)
 	c := call{
 		b: b, g: g, outer: ctx, out: out, at: func(int) outgoing { return m },
-		to: func(int) destination { return destination{m.exchange, m.key} },
+		to:    func(int) destination { return destination{queue: m.key} },
+		needs: func(int) []*entity { return b.declared.route(m.key, "") },
 	}
 	c.publish(ctx, []int{0})
 	return out[0]
@@ -86,11 +87,13 @@ type call struct {
 	outer context.Context //nolint:containedctx // a call lives no longer than its context
 	at    func(int) outgoing
 	to    func(int) destination
+	needs func(int) []*entity
 	out   []ackbox.Outcome
 
 	redeclared sync.Once
 	mu         sync.Mutex
 	silent     [][]int // messages that got no answer in time, by lane
+	mute       bool    // the broker did not open a channel in time
 }
 
 // publish publishes the messages at the given indexes, and judges what the
@@ -112,18 +115,21 @@ func (c *call) publish(ctx context.Context, todo []int) {
 }
 
 // run publishes the messages of one lane, window by window.
-func (c *call) run(ctx context.Context, todo []int) {
-	ctx, cancel := c.patience(ctx, todo)
-	defer cancel()
-	defer c.g.guard(ctx)()
+func (c *call) run(ctx context.Context, l lane) {
+	todo := l.indexes
+	if l.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, l.patience, errNoConfirm)
+		defer cancel()
+	}
 	for len(todo) > 0 {
 		if blocked, reason, _ := c.g.blocking(); blocked {
-			c.unknown(todo, "the broker blocks publishers: "+reason)
+			c.unpublished(todo, "the broker blocks publishers: "+reason)
 			return
 		}
 		p, err := c.g.acquire(ctx, c.b.cfg.Window)
 		if err != nil {
-			c.interrupted(ctx, todo, err)
+			c.unsent(ctx, todo, err)
 			return
 		}
 		n := min(len(todo), c.b.cfg.Window)
@@ -131,7 +137,7 @@ func (c *call) run(ctx context.Context, todo []int) {
 		if len(unresolved) == 0 {
 			c.g.release(p)
 		} else if !c.resolve(ctx, p, unresolved) {
-			c.unknown(todo[n:], "not published: an earlier message of the batch had no answer")
+			c.unpublished(todo[n:], "not published: an earlier message of the batch had no answer")
 			return
 		}
 		todo = todo[n:]
@@ -157,12 +163,12 @@ func (c *call) resolve(ctx context.Context, p *publisher, unresolved []int) bool
 // one that kills the channel is known and its neighbours get through.
 func (c *call) isolate(ctx context.Context, cause *amqp.Error, indexes []int) bool {
 	if cause.Code == amqp.NotFound {
-		c.redeclare(ctx)
+		c.redeclare(ctx, indexes, 0)
 	}
 	for n := range indexes {
 		p, err := c.g.acquire(ctx, c.b.cfg.Window)
 		if err != nil {
-			c.interrupted(ctx, indexes[n:], err)
+			c.unsent(ctx, indexes[n:], err)
 			return false
 		}
 		if len(p.window(ctx, indexes[n:n+1], c.at, c.out)) == 0 {
@@ -183,36 +189,60 @@ func (c *call) isolate(ctx context.Context, cause *amqp.Error, indexes []int) bo
 	return true
 }
 
-// redeclare declares the topology anew, once per call: an exchange of ours may
-// have been deleted.
-func (c *call) redeclare(ctx context.Context) {
+// redeclare has what messages need declared anew, unless that was done less than
+// pause ago: somebody may have deleted it. It happens once per call.
+func (c *call) redeclare(ctx context.Context, indexes []int, pause time.Duration) {
 	if c.b.cfg.Passive {
 		return
 	}
 	c.redeclared.Do(func() {
-		if err := c.b.declareTopology(ctx, c.g); err != nil {
-			c.b.publish.log.WarnContext(ctx, "rabbitmq: cannot declare the topology anew", "error", err)
+		var es []*entity
+		for _, i := range indexes {
+			es = append(es, c.needs(i)...)
 		}
+		c.b.declared.doubt(es, pause)
+		// What cannot be declared shows when it is published to.
+		_ = c.b.declared.settle(ctx, es)
 	})
 }
 
-// heal declares the topology anew if a message for it came back: somebody has
-// deleted a queue or a binding, and the next try shall succeed. It does not
-// change the outcome.
+// heal declares anew what a message missed that came back: somebody has deleted a
+// queue or a binding, and the next try shall succeed. It does not change the
+// outcome.
 func (c *call) heal(ctx context.Context) {
-	lost := func(o ackbox.Outcome) bool { return o.Status == ackbox.Returned }
-	if c.b.cfg.Passive || !slices.ContainsFunc(c.out, lost) {
-		return
+	var returned []int
+	for i, o := range c.out {
+		if o.Status == ackbox.Returned {
+			returned = append(returned, i)
+		}
 	}
-	c.g.mu.Lock()
-	due := time.Since(c.g.healed) >= healPause
-	if due {
-		c.g.healed = time.Now()
+	if len(returned) > 0 {
+		c.redeclare(ctx, returned, healPause)
 	}
-	c.g.mu.Unlock()
-	if due {
-		c.redeclare(ctx)
+}
+
+// declared leaves out the messages for whose queue or exchange there is no
+// declaration.
+func (c *call) declared(ctx context.Context, todo []int) []int {
+	d := c.b.declared
+	if d.complete() {
+		return todo
 	}
+	var es []*entity
+	for _, i := range todo {
+		es = append(es, c.needs(i)...)
+	}
+	// ctx bounds the wait; what is not known then is as good as missing.
+	_ = d.settle(ctx, es)
+	now := todo[:0]
+	for _, i := range todo {
+		if err := d.trouble(c.needs(i)); err != nil {
+			c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Stalled: true, Unpublished: true, Reason: "not published: " + err.Error()}
+			continue
+		}
+		now = append(now, i)
+	}
+	return now
 }
 
 // interrupted makes messages Unknown because ctx ended or the connection did,
@@ -236,6 +266,26 @@ func (c *call) interrupted(ctx context.Context, indexes []int, err error) {
 		err = c.g.failed(ctx, "no answer", err)
 		c.unknown(indexes, err.Error())
 		c.b.publish.discard(c.g, err)
+	}
+}
+
+// unsent makes messages Unknown for which there was no channel.
+func (c *call) unsent(ctx context.Context, indexes []int, err error) {
+	switch {
+	case errors.Is(err, errAllInUse):
+	case errors.Is(context.Cause(ctx), errNoConfirm):
+		c.mu.Lock()
+		c.mute = true
+		c.mu.Unlock()
+	case ctx.Err() == nil:
+		c.interrupted(ctx, indexes, err)
+	}
+	c.unpublished(indexes, "not published: "+err.Error())
+}
+
+func (c *call) unpublished(indexes []int, reason string) {
+	for _, i := range indexes {
+		c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Unpublished: true, Reason: reason}
 	}
 }
 

@@ -13,11 +13,16 @@ import (
 // wait for one.
 const maxPublishers = 16
 
+// publishers is how many of them there are on a connection for which the broker
+// allows so many channels. Two are for questions, and for channels that the
+// broker has yet to close.
+func publishers(channelMax uint16) int { return min(max(int(channelMax)-2, 1), maxPublishers) }
+
 // publisher is a channel in confirm mode. One call owns it at a time, and
 // between two calls nothing on it is unconfirmed.
 type publisher struct {
 	ch      *amqp.Channel
-	sock    *socket
+	g       *generation
 	returns chan amqp.Return // as large as a window, so that none is ever lost
 	closed  chan *amqp.Error // holds why the broker closed the channel
 	sent    []*amqp.DeferredConfirmation
@@ -35,21 +40,26 @@ type route struct{ id, exchange, key string }
 
 // openPublisher opens a channel in confirm mode.
 func (g *generation) openPublisher(ctx context.Context, window int) (*publisher, error) {
-	defer g.guard(ctx)()
-	ch, err := g.conn.Channel()
+	p, err := within(ctx, g, func() (*publisher, error) {
+		ch, err := g.newChannel(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p := &publisher{
+			ch:      ch,
+			g:       g,
+			returns: ch.NotifyReturn(make(chan amqp.Return, window)),
+			closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
+			sent:    make([]*amqp.DeferredConfirmation, 0, window),
+		}
+		if err := ch.Confirm(false); err != nil {
+			g.drop(p)
+			return nil, fmt.Errorf("confirm mode: %w", err)
+		}
+		return p, nil
+	}, func(p *publisher) { _ = p.ch.Close() })
 	if err != nil {
-		return nil, g.failed(ctx, "open channel", err)
-	}
-	p := &publisher{
-		ch:      ch,
-		sock:    g.sock,
-		returns: ch.NotifyReturn(make(chan amqp.Return, window)),
-		closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
-		sent:    make([]*amqp.DeferredConfirmation, 0, window),
-	}
-	if err := ch.Confirm(false); err != nil {
-		g.drop(p)
-		return nil, g.failed(ctx, "confirm mode", err)
+		return nil, g.failed(ctx, "open publisher", err)
 	}
 	return p, nil
 }
@@ -62,7 +72,7 @@ func (g *generation) acquire(ctx context.Context, window int) (*publisher, error
 	case <-g.dead:
 		return nil, g.failed(ctx, "acquire channel", amqp.ErrClosed)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("acquire channel: %w", ctx.Err())
+		return nil, fmt.Errorf("%w: %w", errAllInUse, ctx.Err())
 	}
 	if p := g.takeIdle(); p != nil {
 		return p, nil
@@ -133,7 +143,8 @@ func (p *publisher) cause(ctx context.Context) *amqp.Error {
 // for which nothing is: their outcomes stay untouched.
 func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outgoing, out []ackbox.Outcome) (unresolved []int) {
 	p.sent = p.sent[:0]
-	p.sock.cork()
+	written := p.g.guard(ctx)
+	p.g.sock.cork()
 	for _, i := range indexes {
 		m := at(i)
 		confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, m.exchange, m.key, m.mandatory, false, m.message)
@@ -142,7 +153,8 @@ func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outg
 		}
 		p.sent = append(p.sent, confirm)
 	}
-	p.sock.uncork()
+	p.g.sock.uncork()
+	written()
 	for _, confirm := range p.sent {
 		if _, err := confirm.WaitContext(ctx); err != nil {
 			break

@@ -36,12 +36,16 @@ func (b *Broker) Retry(ctx context.Context, d ackbox.Delivery, delay time.Durati
 		return err
 	}
 	rung := rungFor(b.cfg.RetryLadder, delay)
-	name := q.Name + ".retry." + strconv.FormatInt(rung.Milliseconds(), 10)
+	name := q.Name + retryInfix + strconv.FormatInt(rung.Milliseconds(), 10)
 	if err := b.deposit(ctx, name, retryArgs(q, rung), copyOf(&d)); err != nil {
 		return fmt.Errorf("rabbitmq: retry: %w", err)
 	}
 	return nil
 }
+
+// retryInfix stands in the names of retry queues between the work queue's and the
+// pause.
+const retryInfix = ".retry."
 
 // rungFor rounds delay up to a rung of the ascending ladder.
 func rungFor(ladder []time.Duration, delay time.Duration) time.Duration {
@@ -86,9 +90,9 @@ func (b *Broker) deposit(ctx context.Context, queue string, args amqp.Table, msg
 		return fmt.Errorf("headers: %w", err)
 	}
 	// What a foreign producer filled to the brim has no room for our error.
-	if limit := g.headerLimit(); tableSize(msg.Headers) > limit {
+	if limit := g.frameLimit(); propertiesSize(&msg) > limit {
 		delete(msg.Headers, ackbox.HeaderError)
-		if size := tableSize(msg.Headers); size > limit {
+		if size := propertiesSize(&msg); size > limit {
 			return fmt.Errorf("the headers have %d bytes: the connection's frames hold %d", size, limit)
 		}
 	}

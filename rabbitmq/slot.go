@@ -21,8 +21,10 @@ const shortLived = 5 * time.Second
 // it, one at a time: there is no supervisor goroutine.
 type slot struct {
 	role     string
-	build    func(context.Context) (*generation, error)
+	nodes    nodes // used by the running build
+	build    func(context.Context, target) (*generation, error)
 	retire   func(*generation) // closes a generation in the background
+	lost     func(*generation) // hears of one that was in use; may be nil
 	min, max time.Duration
 	log      *slog.Logger
 	closing  <-chan struct{}
@@ -33,6 +35,7 @@ type slot struct {
 	cancel   context.CancelFunc // of the running build
 	closed   bool
 	failures int       // in a row
+	hops     int       // to another node without a pause
 	next     time.Time // of the next try to connect
 	err      error     // of the last one
 	logged   string    // what was said of the current outage
@@ -100,7 +103,7 @@ func (s *slot) rebuild(ctx context.Context) (*generation, error) {
 	s.building, s.cancel = done, cancel
 	s.mu.Unlock()
 
-	g, err := s.build(ctx)
+	g, err := s.nodes.connect(ctx, s.log.With("connection", s.role), s.build)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +123,7 @@ func (s *slot) rebuild(ctx context.Context) (*generation, error) {
 	}
 	s.gen, s.err = g, nil
 	if s.logged != "" {
-		s.log.InfoContext(ctx, "rabbitmq: connected again", "connection", s.role)
+		s.log.InfoContext(ctx, "rabbitmq: connected again", "connection", s.role, "node", g.node)
 		s.logged = ""
 	}
 	return g, nil
@@ -154,9 +157,16 @@ func (s *slot) discard(g *generation, err error) {
 func (s *slot) drop(g *generation, err error) {
 	s.gen = nil
 	if time.Since(g.born) >= shortLived {
-		s.failures = 0
+		s.failures, s.hops = 0, 0
 	}
-	s.fail(err)
+	if s.lost != nil {
+		s.lost(g)
+	}
+	s.fail(fmt.Errorf("%s: %w", g.node, err))
+	if s.hops < len(s.nodes.targets)-1 {
+		s.hops++
+		s.next = time.Time{} // another node is asked at once, but none twice
+	}
 	s.retire(g)
 }
 
@@ -164,7 +174,7 @@ func (s *slot) drop(g *generation, err error) {
 // and once per change for what somebody must repair.
 func (s *slot) fail(err error) {
 	// Twice in a row is no accident.
-	refused := permanent(err) && (!guessed(err) || guessed(s.err))
+	refused := permanent(err) && (!each(err, guessed) || each(s.err, guessed))
 	s.err = err
 	pause := s.max
 	if !refused {

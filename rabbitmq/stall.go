@@ -6,39 +6,53 @@ import (
 	"sync"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/ackbox/ackbox"
 )
 
 const (
-	// maxLanes bounds how many destinations of one batch have a channel each;
-	// more of them share.
-	maxLanes = 8
 	// stallPause is the least time between two messages that are sent to a
 	// stalled destination to see whether it answers again.
 	stallPause = 5 * time.Second
-	// stallPatience is how long the answer to the first of them is waited for;
-	// the rest of its batch waits as well. It doubles with each, up to
-	// Config.ConfirmTimeout: a broker that is slow and not silent gets its chance.
+	// stallPatience is how long the answer to the first of them is waited for. It
+	// doubles with each, up to Config.ConfirmTimeout: a broker that is slow and
+	// not silent gets its chance.
 	stallPatience = time.Second
-	// maxStuck bounds the channels of a connection that cannot be closed because
-	// the broker does not answer on them.
-	maxStuck = 64
+	// stallOver is how long after its last stall an exchange is trusted again.
+	stallOver = time.Minute
+	// maxStalledKeys is how many stalled routing keys of an exchange are told
+	// apart; beyond, all that never had an answer share one stall. Keys with ids
+	// in them are all new, and each would cost its patience.
+	maxStalledKeys = 4
+	// maxStalls and maxGoodKeys bound the memory. What is beyond is treated like
+	// the others.
+	maxStalls   = 10_000
+	maxGoodKeys = 1_000
 )
 
 const stalledReason = "not published: the broker confirms nothing for this destination at present"
 
-// destination is where the broker routes a message by.
-type destination struct{ exchange, key string }
+// destination is what the broker may confirm nothing for: the queue of a job,
+// whatever its route, or where an event is routed by. An exchange alone stands
+// for all of its keys that never had an answer.
+type destination struct {
+	queue, exchange, key string
+}
+
+func destinationOf(job *ackbox.Job) destination {
+	if job.Queue != "" {
+		return destination{queue: job.Queue}
+	}
+	return destination{exchange: job.Exchange, key: job.RoutingKey}
+}
 
 // stalls are the destinations for which the broker confirms nothing, although
 // it answers otherwise: quorum queues without a leader. Safe for concurrent use.
 type stalls struct {
 	log *slog.Logger
 
-	mu    sync.Mutex
-	known map[destination]stall
+	mu        sync.Mutex
+	known     map[destination]stall
+	exchanges map[string]*doubt
 }
 
 // stall is what is known of one of them.
@@ -47,10 +61,27 @@ type stall struct {
 	patience time.Duration // and how long its answer is waited for
 }
 
+// doubt is what is known of an exchange some of whose keys have stalled.
+type doubt struct {
+	keys int             // that stalled
+	last time.Time       // when one did
+	good map[string]bool // keys that had an answer since
+}
+
 // later is the stall after another message has tried, or begins to.
 func (s stall) later() stall {
 	s.next = time.Now().Add(max(stallPause, 2*s.patience))
 	return s
+}
+
+// place is the destination that d's stall is noted at. s.mu is held.
+func (s *stalls) place(d destination) destination {
+	if d.queue == "" && s.known[d].patience == 0 {
+		if x := s.exchanges[d.exchange]; x != nil && x.keys >= maxStalledKeys && !x.good[d.key] {
+			return destination{exchange: d.exchange}
+		}
+	}
+	return d
 }
 
 // admits reports whether a message may be published to d now. One that may try
@@ -58,6 +89,7 @@ func (s stall) later() stall {
 func (s *stalls) admits(d destination) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	d = s.place(d)
 	known, stalled := s.known[d]
 	if !stalled {
 		return true
@@ -69,140 +101,101 @@ func (s *stalls) admits(d destination) bool {
 	return true
 }
 
-// patience is how long the answer for a stalled destination is waited for; 0 for
-// any other.
+// patience is how long the answer for a destination is waited for that is
+// stalled, or whose exchange has keys that are and which never had an answer
+// itself; 0 for any other.
 func (s *stalls) patience(d destination) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.known[d].patience
+	if known := s.known[s.place(d)]; known.patience > 0 {
+		return known.patience
+	}
+	if x := s.exchanges[d.exchange]; d.queue == "" && x != nil && !x.good[d.key] {
+		return stallPatience
+	}
+	return 0
 }
-
-// maxStalls bounds the memory. What is beyond is treated like the others.
-const maxStalls = 10_000
 
 // add notes that nothing was confirmed for d, once more. patience is at most
 // limit.
 func (s *stalls) add(ctx context.Context, d destination, limit time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known, s.exchanges = make(map[destination]stall), make(map[string]*doubt)
+	}
+	if d.queue == "" {
+		if s.exchanges[d.exchange] == nil {
+			s.exchanges[d.exchange] = &doubt{good: make(map[string]bool)}
+		}
+		x := s.exchanges[d.exchange]
+		delete(x.good, d.key)
+		x.last = time.Now()
+	}
+	d = s.place(d)
 	known, stalled := s.known[d]
 	if !stalled {
 		if len(s.known) >= maxStalls {
 			return
 		}
+		if d.queue == "" {
+			s.exchanges[d.exchange].keys++
+		}
 		s.log.WarnContext(ctx, "rabbitmq: the broker confirms nothing for a destination; its messages wait, others go on",
-			"exchange", d.exchange, "routing_key", d.key)
-	}
-	if s.known == nil {
-		s.known = make(map[destination]stall)
+			"queue", d.queue, "exchange", d.exchange, "routing_key", d.key)
 	}
 	known.patience = min(max(stallPatience, 2*known.patience), limit)
 	s.known[d] = known.later()
 }
 
-// answered forgets the destinations of messages that got an answer.
+// answered forgets the stalls of messages that got an answer.
 func (s *stalls) answered(ctx context.Context, indexes []int, to func(int) destination, out []ackbox.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.known) == 0 {
+	if len(s.known)+len(s.exchanges) == 0 {
 		return
 	}
 	for _, i := range indexes {
+		if out[i].Status == ackbox.Unknown {
+			continue
+		}
 		d := to(i)
-		if _, stalled := s.known[d]; stalled && out[i].Status != ackbox.Unknown {
-			delete(s.known, d)
-			s.log.InfoContext(ctx, "rabbitmq: a destination is confirmed again", "exchange", d.exchange, "routing_key", d.key)
+		at := s.place(d)
+		if _, stalled := s.known[at]; stalled {
+			delete(s.known, at)
+			s.log.InfoContext(ctx, "rabbitmq: a destination is confirmed again", "queue", d.queue, "exchange", d.exchange, "routing_key", d.key)
+		}
+		if x := s.exchanges[d.exchange]; d.queue == "" && x != nil {
+			s.trust(d, x)
 		}
 	}
 }
 
-// admitted leaves out the messages that have to wait for a stalled destination.
-func (c *call) admitted(todo []int) []int {
-	now := todo[:0]
-	for _, i := range todo {
-		if c.b.stalls.admits(c.to(i)) {
-			now = append(now, i)
-		} else {
-			c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Stalled: true, Reason: stalledReason}
-		}
+// trust notes that a key of an exchange in doubt had an answer. s.mu is held.
+func (s *stalls) trust(d destination, x *doubt) {
+	if len(x.good) < maxGoodKeys {
+		x.good[d.key] = true
 	}
-	return now
-}
-
-// lanes splits a batch by destination. RabbitMQ handles what comes by one
-// channel in its order, and a message for a queue without a leader holds up all
-// that are behind it.
-func (c *call) lanes(todo []int) [][]int {
-	if len(todo) == 0 {
-		return nil
-	}
-	number := make(map[destination]int, 1)
-	var lanes [][]int
-	for _, i := range todo {
-		d := c.to(i)
-		n, seen := number[d]
-		if !seen {
-			n = len(number) % maxLanes
-			number[d] = n
-			if n == len(lanes) {
-				lanes = append(lanes, nil)
-			}
-		}
-		lanes[n] = append(lanes[n], i)
-	}
-	return lanes
-}
-
-// patience shortens the wait for a message that only tries.
-func (c *call) patience(ctx context.Context, lane []int) (context.Context, context.CancelFunc) {
-	if len(lane) == 1 {
-		if patience := c.b.stalls.patience(c.to(lane[0])); patience > 0 {
-			return context.WithTimeoutCause(ctx, patience, errNoConfirm)
-		}
-	}
-	return ctx, func() {}
-}
-
-// judge decides what it means that messages got no answer in time. Where the
-// broker answers otherwise it is their destinations that are stalled, and the
-// connection stays; where it does not, the connection is thrown away.
-func (c *call) judge(ctx context.Context, todo []int) {
-	c.b.stalls.answered(ctx, todo, c.to, c.out)
-	if blocked, _, _ := c.g.blocking(); blocked || len(c.silent) == 0 {
+	if time.Since(x.last) < stallOver {
 		return
 	}
-	// Answers that came before the silence would prove nothing: it is asked now.
-	if c.g.stuck.Load() > maxStuck || !c.g.answers(c.outer) {
-		c.b.publish.discard(c.g, errNoConfirm)
-		return
-	}
-	for _, lane := range c.silent {
-		// Of a lane that several destinations share it is the first's: the rest
-		// was behind it.
-		c.b.stalls.add(ctx, c.to(lane[0]), c.b.cfg.ConfirmTimeout)
-		for _, i := range lane {
-			c.out[i].Stalled = true
+	delete(s.exchanges, d.exchange)
+	for known := range s.known {
+		if known.queue == "" && known.exchange == d.exchange {
+			delete(s.known, known)
 		}
 	}
 }
 
-// answers reports whether the broker confirms a message that lands nowhere.
-func (g *generation) answers(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, stallPatience)
-	defer cancel()
-	p, err := g.openPublisher(ctx, 1)
-	if err != nil {
-		return false
+// queues lists the stalled queues whose next try is not due yet.
+func (s *stalls) queues() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for d, known := range s.known {
+		if d.queue != "" && time.Now().Before(known.next) {
+			names = append(names, d.queue)
+		}
 	}
-	defer g.drop(p)
-	defer g.guard(ctx)()
-	confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, "", probeKey, false, false,
-		amqp.Publishing{DeliveryMode: amqp.Transient, Body: []byte{0}})
-	if err != nil {
-		return false
-	}
-	acked, err := confirm.WaitContext(ctx)
-	// A user without permission on the default exchange gets its channel closed:
-	// that is an answer, too.
-	return err == nil && (acked || p.ch.IsClosed() && g.alive())
+	return names
 }

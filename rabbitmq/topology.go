@@ -11,50 +11,22 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// declareTopology declares, or in passive mode checks, everything in
-// Config.Topology, on a channel of its own: declaring beside publishes on one
-// channel interleaves frames and kills the connection.
-func (b *Broker) declareTopology(ctx context.Context, g *generation) error {
-	// One connection at a time: RabbitMQ lets the second of two who declare a
-	// quorum queue at once go on before the first has started it, and answers its
-	// consumer by closing the whole connection (541).
-	select {
-	case b.declaring <- struct{}{}:
-		defer func() { <-b.declaring }()
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the other connection's declarations: %w", ctx.Err())
+// declareExchange declares or, in passive mode, checks one durable exchange.
+func declareExchange(ch *amqp.Channel, x ackbox.Exchange, passive bool) error {
+	declare := ch.ExchangeDeclare
+	if passive {
+		declare = ch.ExchangeDeclarePassive
 	}
-	return g.withChannel(ctx, func(ch *amqp.Channel) error {
-		for _, x := range b.cfg.Topology.Exchanges {
-			declare := ch.ExchangeDeclare
-			if b.cfg.Passive {
-				declare = ch.ExchangeDeclarePassive
-			}
-			if err := declare(x.Name, string(x.Kind), true, false, false, false, nil); err != nil {
-				return explain("exchange", x.Name, err)
-			}
-		}
-		for _, q := range b.cfg.Topology.Queues {
-			if err := b.declareQueue(ch, q.Name, queueArgs(q)); err != nil {
-				return err
-			}
-			if b.cfg.Passive {
-				continue
-			}
-			for _, bind := range q.Bindings {
-				if err := ch.QueueBind(q.Name, bind.RoutingKey, bind.Exchange, false, nil); err != nil {
-					return explain("binding of exchange "+bind.Exchange+" to queue", q.Name, err)
-				}
-			}
-		}
-		return nil
-	})
+	if err := declare(x.Name, string(x.Kind), true, false, false, false, nil); err != nil {
+		return explain("exchange", x.Name, err)
+	}
+	return nil
 }
 
 // declareQueue declares or, in passive mode, checks one durable queue.
-func (b *Broker) declareQueue(ch *amqp.Channel, name string, args amqp.Table) error {
+func declareQueue(ch *amqp.Channel, name string, args amqp.Table, passive bool) error {
 	declare := ch.QueueDeclare
-	if b.cfg.Passive {
+	if passive {
 		declare = ch.QueueDeclarePassive
 	}
 	if _, err := declare(name, true, false, false, false, args); err != nil {
@@ -63,17 +35,49 @@ func (b *Broker) declareQueue(ch *amqp.Channel, name string, args amqp.Table) er
 	return nil
 }
 
-// ensureQueue declares a retry or dead queue once per generation.
+func declareBinding(ch *amqp.Channel, queue string, bind ackbox.Binding) error {
+	if err := ch.QueueBind(queue, bind.RoutingKey, bind.Exchange, false, nil); err != nil {
+		return explain("binding of exchange "+bind.Exchange+" to queue", queue, err)
+	}
+	return nil
+}
+
+// ensureQueue declares a retry or dead queue once per publishing connection.
 func (b *Broker) ensureQueue(ctx context.Context, g *generation, name string, args amqp.Table) error {
 	if g.isDeclared(name) {
 		return nil
 	}
-	err := g.withChannel(ctx, func(ch *amqp.Channel) error { return b.declareQueue(ch, name, args) })
+	err := b.control(ctx, func(ch *amqp.Channel) error { return declareQueue(ch, name, args, b.cfg.Passive) })
 	if err != nil {
 		return err
 	}
 	g.setDeclared(name, true)
 	return nil
+}
+
+// declare declares one entity of the topology. It calls began when it asks.
+func (b *Broker) declare(ctx context.Context, e *entity, began func()) error {
+	g, err := b.controlling.get(ctx, true)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	began()
+	_, err = ask(ctx, g, func(ch *amqp.Channel) (struct{}, error) { return struct{}{}, e.declare(ch) })
+	if err != nil && !g.alive() {
+		return fmt.Errorf("%w: %w", errUnasked, g.lost())
+	}
+	return err
+}
+
+// control runs f, which asks something of the broker, on the connection that
+// nobody's messages use.
+func (b *Broker) control(ctx context.Context, f func(*amqp.Channel) error) error {
+	g, err := b.controlling.get(ctx, true)
+	if err != nil {
+		return err
+	}
+	_, err = ask(ctx, g, func(ch *amqp.Channel) (struct{}, error) { return struct{}{}, f(ch) })
+	return err
 }
 
 // queueArgs are the arguments of a work queue. The type is always explicit: a

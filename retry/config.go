@@ -61,7 +61,8 @@ type Partitions interface {
 // Broker tells how much is waiting; *rabbitmq.Broker and *memory.Broker do.
 type Broker interface {
 	// Waiting returns the number of messages that wait in queue and are in no
-	// worker's hands, or an error that wraps ackbox.ErrNoQueue.
+	// worker's hands, or an error: one that wraps ackbox.ErrNoQueue says that the
+	// queue does not exist, any other that it is not known, and nothing follows.
 	Waiting(ctx context.Context, queue string) (int, error)
 }
 

@@ -33,13 +33,6 @@ func (b *backlog) take(queue string, limit int) (int, error) {
 	return n, nil
 }
 
-func (b *backlog) left() (n int) {
-	for _, rows := range b.rows {
-		n += rows
-	}
-	return n
-}
-
 // store returns a Store all of whose sweeps find the backlog.
 func (b *backlog) store(now func() time.Time) *store {
 	return &store{

@@ -121,7 +121,11 @@ func (s *Sweeper) partitions(ctx context.Context) error {
 		return nil //nolint:nilerr // told to stop, not failed
 	}
 	work := context.WithoutCancel(ctx) // the store bounds it
-	made, err := store.MakePartitions(work, partitionsAhead)
+	// This may read for minutes; it leaves nothing behind when it is told to stop.
+	made, err := store.MakePartitions(ctx, partitionsAhead)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // as above
+	}
 	dropped, kept, dropErr := store.DropPartitions(work, s.cfg.Retention)
 	// What is kept is no news every minute: it is told beside what has changed.
 	if made > 0 || len(dropped) > 0 {

@@ -23,7 +23,7 @@ type Ledger interface {
 	// Stale or Missing.
 	Current(ctx context.Context, job ackbox.Job) (ackbox.Verdict, error)
 	// Identity returns what ackbox.Job.Ledger is of this ledger's jobs. It never
-	// changes.
+	// changes. A worker consumes nothing before it has had an answer.
 	Identity(ctx context.Context) (string, error)
 	// Vouch records that jobs are in this worker's hands.
 	Vouch(ctx context.Context, ids []string) error

@@ -84,6 +84,9 @@ func (r *run) inSlot(intake, work context.Context, h *inHand) {
 // subscribe consumes, again and again, until ctx ends or the broker is closed,
 // which ends the intake of all queues. It calls came after each delivery.
 func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand, came func()) error {
+	if !r.introduce(ctx) {
+		return nil
+	}
 	pause := minPause
 	for {
 		began := time.Now()

@@ -48,12 +48,7 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 		h.requeue()
 		return
 	}
-	own, stray, err := r.isStray(intake, h)
-	switch {
-	case err != nil:
-		h.requeue()
-		return
-	case stray:
+	if own, stray := r.isStray(h); stray {
 		r.stray(work, h, own)
 		return
 	}
@@ -77,7 +72,7 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 		r.failed(work, h, entry, fmt.Errorf("came back from the broker %d times without an outcome: its workers may be dying of it", h.Returns))
 		return
 	}
-	err = r.call(work, h, entry.Timeout, nil, entry.Handler.Consume)
+	err := r.call(work, h, entry.Timeout, nil, entry.Handler.Consume)
 	switch {
 	case h.gone():
 		// Run has given up waiting for it: another worker has the job.

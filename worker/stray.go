@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -19,12 +20,23 @@ const (
 	// the wrong one, not one in a million is unlucky that often.
 	maxStrays = 20
 	// straysPerPause is how many of these rounds each pause is for: all of them take
-	// about 13 minutes, and so end before the message's own sweep, as it comes, takes
+	// about 8 minutes, and so end before the message's own sweep, as it comes, takes
 	// the job for lost and sends another copy.
 	straysPerPause = 5
 )
 
-var strayPauses = [maxStrays / straysPerPause]time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
+// strayPauses are the longest pauses of the rounds. Every other time it is the
+// broker's shortest instead, by chance: a broker serves its consumers in turn, and
+// strays that came together and go together would come to the wrong ones each time.
+var strayPauses = [maxStrays / straysPerPause]time.Duration{5 * time.Second, 30 * time.Second, 30 * time.Second, 2 * time.Minute}
+
+// strayPause is how long a message waits that is put aside for the nth time.
+func strayPause(n int) time.Duration {
+	if rand.IntN(2) == 0 { //nolint:gosec // spreading needs no secrecy
+		return 0
+	}
+	return strayPauses[(n-1)/straysPerPause]
+}
 
 // identity returns the identity of the worker's own ledger.
 func (w *Worker) identity(ctx context.Context) (string, error) {
@@ -40,22 +52,29 @@ func (w *Worker) identity(ctx context.Context) (string, error) {
 	return own, err
 }
 
-// isStray reports whether h's row stands in another ledger than own, the worker's.
-// It asks until the ledger has said who it is, or intake ends.
-func (r *run) isStray(intake context.Context, h *inHand) (own string, stray bool, err error) {
-	if h.Ledger == "" {
-		return "", false, nil
-	}
+// introduce waits until the ledger has said who it is, and reports false if ctx
+// ended first. Nothing is taken in before: what a worker cannot tell for its own it
+// would only keep from those that can.
+func (r *run) introduce(ctx context.Context) bool {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		own, err = r.identity(intake)
-		if err == nil || intake.Err() != nil {
-			return own, h.Ledger != own, err
+		_, err := r.identity(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err == nil
 		}
-		r.cfg.Logger.WarnContext(intake, "worker: the ledger cannot be asked who it is; a job waits for it", "kind", h.Kind, "id", h.ID, "error", err)
-		if !sleep(intake, jitter(pause)) {
-			return "", false, intake.Err()
+		if r.said.fresh("identity") {
+			r.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be asked who it is; nothing is consumed until it can", "error", err)
+		}
+		if !sleep(ctx, jitter(pause)) {
+			return false
 		}
 	}
+}
+
+// isStray reports whether h's row stands in another ledger than the worker's, which
+// is known since before h was taken in.
+func (w *Worker) isStray(h *inHand) (own string, stray bool) {
+	own, _ = w.own.Load().(string)
+	return own, h.Ledger != "" && h.Ledger != own
 }
 
 // stray puts aside a job whose row stands in another ledger.
@@ -76,7 +95,7 @@ func (r *run) stray(work context.Context, h *inHand, own string) {
 	next := h.Delivery
 	next.Strays = max(0, next.Strays) + 1
 	r.replace(work, h, "put another ledger's job aside", func(ctx context.Context) error {
-		return r.broker.Retry(ctx, next, strayPauses[(next.Strays-1)/straysPerPause])
+		return r.broker.Retry(ctx, next, strayPause(next.Strays))
 	})
 }
 

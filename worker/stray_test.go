@@ -21,6 +21,38 @@ func strange(id string, strays int) ackbox.Delivery {
 	return d
 }
 
+// aside expects tries to have been put aside: for the pause behind each, or for the
+// shortest that the broker has.
+func (b *bench) aside(tries ...string) {
+	b.Helper()
+	var want []string
+	for i := 0; i < len(tries); i += 2 {
+		pause := " " + tries[i+1]
+		if !strings.Contains(b.diary.String(), "park "+tries[i]+pause) {
+			pause = " 0s"
+		}
+		id, _, _ := strings.Cut(tries[i], "/")
+		want = append(want, "park "+tries[i]+pause, "ack "+id)
+	}
+	b.expect(want...)
+}
+
+// Strays that came together do not go together: a broker serves its consumers in
+// turn, and would bring them to the wrong ones again.
+func TestStraysSpread(t *testing.T) {
+	t.Parallel()
+	run(t, worker.Config{}, plain{}, func(b *bench) {
+		for i := range 100 {
+			b.deliver(strange(fmt.Sprint(i), 0))
+		}
+		said := b.diary.String()
+		if short, long := strings.Count(said, "/1 0s;"), strings.Count(said, "/1 5s;"); short < 20 || long < 20 || short+long != 100 {
+			t.Errorf("%d short pauses and %d long ones", short, long)
+		}
+		b.diary.lines = nil
+	})
+}
+
 // A job of another ledger is neither run nor recorded nor vouched for, and its
 // message is not lost: a copy comes back later, and is buried in the end.
 func TestStrays(t *testing.T) {
@@ -33,7 +65,7 @@ func TestStrays(t *testing.T) {
 		for _, d := range []ackbox.Delivery{strange("j", 0), unknown, strange("k", 4), strange("l", 5), strange("m", 19)} {
 			b.deliver(d)
 		}
-		b.expect("park j/1 1s", "ack j", "park unknown/1 1s", "ack unknown", "park k/1 1s", "ack k", "park l/1 5s", "ack l", "park m/1 2m0s", "ack m")
+		b.aside("j/1", "5s", "unknown/1", "5s", "k/1", "5s", "l/1", "30s", "m/1", "2m0s")
 		if s := b.worker.Stats(); s.Strays != 5 || s.Skipped+s.Missing+s.UnknownKind > 0 || ran > 0 {
 			t.Errorf("%d ran, %+v", ran, s)
 		}
@@ -62,41 +94,43 @@ func TestStrayIsNoCopy(t *testing.T) {
 	run(t, worker.Config{VouchInterval: time.Second}, h, func(b *bench) {
 		b.deliver(job("j"))
 		b.deliver(strange("j", 0))
-		b.expect("park j/1 1s", "ack j")
+		b.aside("j/1", "5s")
 		b.pass(11 * time.Second)
 		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
 	})
 }
 
-// As long as the ledger cannot say who it is, its jobs wait. Messages without a
-// row do not.
+// A worker whose ledger cannot say who it is takes nothing in: it could tell
+// nobody's jobs from its own, and would only keep them from others. Once it is
+// known it stays known.
 func TestLedgerUnknown(t *testing.T) {
 	t.Parallel()
-	run(t, worker.Config{}, plain{}, func(b *bench) {
-		b.ledger.who = func() (string, error) { return "", errors.New("away") }
-		b.deliver(job("j"))
-		foreign := job("foreign")
-		foreign.Ledger = ""
-		b.deliver(foreign)
-		b.expect("ack foreign")
+	away := func() (string, error) { return "", errors.New("away") }
+	started := func(l *ledger) worker.Ledger {
+		l.who = away
+		return l
+	}
+	runOn(t, started, worker.Config{}, plain{}, func(b *bench) {
 		b.pass(time.Minute)
-		b.expect()
+		select {
+		case b.broker.in <- job("j"):
+			t.Error("a delivery was taken in")
+		default:
+		}
+		if n := strings.Count(b.log.String(), "who it is"); n < 1 || n > 2 {
+			t.Errorf("it was said %d times in a minute:\n%s", n, b.log)
+		}
 		b.ledger.recover()
 		b.pass(time.Minute)
+		b.deliver(job("j"))
+		b.pass(time.Second)
 		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
-		// It is known from now on.
-		b.ledger.who = func() (string, error) { return "", errors.New("away") }
+		b.ledger.who = away
 		b.deliver(job("k"))
 		b.pass(time.Second)
 		b.expect(`k/1 done charge=false after=0s ""`, "ack k")
 	})
-	run(t, worker.Config{}, plain{}, func(b *bench) {
-		b.ledger.who = func() (string, error) { return "", errors.New("away") }
-		b.deliver(job("j"))
-		b.stop()
-		b.pass(time.Minute)
-		b.expect("requeue j")
-	})
+	runOn(t, started, worker.Config{}, plain{}, func(b *bench) { b.stop() })
 }
 
 // That the ledger has no row is told apart from a row that has moved on.

@@ -7,16 +7,16 @@ CREATE TABLE {table} (
 	routing_key     text        NOT NULL,
 	mandatory       boolean     NOT NULL,
 	payload         bytea       NOT NULL,
-	headers         jsonb,
+	headers         jsonb       CHECK (jsonb_typeof(headers) = 'object'),
 	state           text        NOT NULL DEFAULT 'pending',
 	-- pending: publishable from; nacked: the next try.
 	due_at          timestamptz NOT NULL DEFAULT now(),
 	-- The current try, from 1.
 	attempt         int         NOT NULL DEFAULT 1 CHECK (attempt >= 1),
 	max_attempts    int         NOT NULL CHECK (max_attempts >= 1),
-	publish_attempt int         NOT NULL DEFAULT 0,
+	publish_attempt int         NOT NULL DEFAULT 0 CHECK (publish_attempt >= 0),
 	-- Copies of this try that were sent again on purpose.
-	resend          int         NOT NULL DEFAULT 0,
+	resend          int         NOT NULL DEFAULT 0 CHECK (resend >= 0),
 	created_at      timestamptz NOT NULL DEFAULT now(),
 	sent_at         timestamptz,
 	-- Who last knew where a sent job is: the broker's confirm, then the worker holding it.
@@ -24,7 +24,10 @@ CREATE TABLE {table} (
 	finished_at     timestamptz,
 	last_error      text,
 	-- [{"at", "attempt", "error"}], the latest 50.
-	errors          jsonb,
+	errors          jsonb       CHECK (jsonb_typeof(errors) = 'array'),
+	-- Nobody's clock shows infinity, and no program reads it.
+	CONSTRAINT {table_name}_finite CHECK (isfinite(due_at) AND isfinite(created_at)
+		AND isfinite(sent_at) AND isfinite(seen_at) AND isfinite(finished_at)),
 	CONSTRAINT {table_name}_state_times CHECK (CASE state
 		WHEN 'pending'   THEN finished_at IS NULL
 		WHEN 'nacked'    THEN finished_at IS NULL

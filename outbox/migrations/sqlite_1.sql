@@ -6,19 +6,23 @@ CREATE TABLE {table} (
 	routing_key     text    NOT NULL,
 	mandatory       integer NOT NULL,
 	payload         blob    NOT NULL,
-	headers         text,
+	headers         text    CHECK (headers IS NULL OR json_valid(headers) AND json_type(headers) = 'object'),
 	state           text    NOT NULL DEFAULT 'pending',
 	due_at          text    NOT NULL,
 	attempt         integer NOT NULL DEFAULT 1 CHECK (attempt >= 1),
 	max_attempts    integer NOT NULL CHECK (max_attempts >= 1),
-	publish_attempt integer NOT NULL DEFAULT 0,
-	resend          integer NOT NULL DEFAULT 0,
+	publish_attempt integer NOT NULL DEFAULT 0 CHECK (publish_attempt >= 0),
+	resend          integer NOT NULL DEFAULT 0 CHECK (resend >= 0),
 	created_at      text    NOT NULL,
 	sent_at         text,
 	seen_at         text,
 	finished_at     text,
 	last_error      text,
-	errors          text,
+	errors          text    CHECK (errors IS NULL OR json_valid(errors) AND json_type(errors) = 'array'),
+	-- Times are text that sorts, and are read in this form only.
+	CHECK (strftime('%Y-%m-%d %H:%M:%f', due_at) IS due_at AND strftime('%Y-%m-%d %H:%M:%f', created_at) IS created_at
+		AND strftime('%Y-%m-%d %H:%M:%f', sent_at) IS sent_at AND strftime('%Y-%m-%d %H:%M:%f', seen_at) IS seen_at
+		AND strftime('%Y-%m-%d %H:%M:%f', finished_at) IS finished_at),
 	CHECK (CASE state
 		WHEN 'pending'   THEN finished_at IS NULL
 		WHEN 'nacked'    THEN finished_at IS NULL
@@ -28,7 +32,7 @@ CREATE TABLE {table} (
 		WHEN 'cancelled' THEN finished_at IS NOT NULL
 		ELSE 0
 	END)
-);
+) STRICT;
 CREATE INDEX {table_name}_pending ON {table} (queue, due_at, id) WHERE state = 'pending';
 CREATE INDEX {table_name}_nacked ON {table} (queue, due_at, id) WHERE state = 'nacked';
 CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;

@@ -34,6 +34,8 @@ func roundTrip(f *fixture) {
 		},
 	}
 	s := f.subscribe(work, 1)
+	f.publish([]ackbox.Job{jobFor(work)}, ackbox.Acked)
+	s.nextAcked() // the subscription stands
 	for _, tt := range tests {
 		// One after the other on one broker: they would only share its queue.
 		f.t.Run(tt.name, func(t *testing.T) {

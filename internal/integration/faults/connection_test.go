@@ -23,9 +23,9 @@ func TestConnectionsClosedByTheBroker(t *testing.T) {
 	for n := range 4 {
 		s.reaches(s.count(allEffects)+30, allEffects)
 		s.onWire()
-		testenv.Rabbit(t).CloseConnections(2)
-		s.eventually("both are back", func() error {
-			if got := s.toRabbitMQ.Accepted(); got < 2*(n+2) {
+		testenv.Rabbit(t).CloseConnections(3)
+		s.eventually("all are back", func() error {
+			if got := s.toRabbitMQ.Accepted(); got < 3*(n+2) {
 				return fmt.Errorf("%d connections were made", got)
 			}
 			return nil
@@ -110,12 +110,12 @@ func TestListenersSuspended(t *testing.T) {
 	s.toRabbitMQ.Cut()
 	s.must("open the network", s.toRabbitMQ.Heal())
 	s.logs("not connected", "connection=publish")
-	s.logs("not connected", "connection=consume")
+	s.logs("not connected", "connection=control") // the consumer asks after its queue first
 	began, tries := time.Now(), s.toRabbitMQ.Accepted()
 	s.claimsNothing(2 * time.Second)
 	stop()
-	// Both connections are tried for every 250 to 500 ms.
-	if n, most := s.toRabbitMQ.Accepted()-tries, 2*int(time.Since(began)/(250*time.Millisecond)+1); n < 2 || n > most {
+	// All three connections are tried for every 250 to 500 ms.
+	if n, most := s.toRabbitMQ.Accepted()-tries, 3*int(time.Since(began)/(250*time.Millisecond)+1); n < 2 || n > most {
 		t.Errorf("%d tries to connect in %v, want 2 to %d", n, time.Since(began), most)
 	}
 	if s.count(allPending) == 0 {

@@ -109,9 +109,9 @@ func TestConnectionReset(t *testing.T) {
 		s.onWire()
 		connections := s.toRabbitMQ.Accepted()
 		s.toRabbitMQ.Reset()
-		s.eventually("both are back", func() error {
-			if n := s.toRabbitMQ.Accepted(); n < connections+2 {
-				return fmt.Errorf("%d of %d connections", n, connections+2)
+		s.eventually("all are back", func() error {
+			if n := s.toRabbitMQ.Accepted(); n < connections+3 {
+				return fmt.Errorf("%d of %d connections", n, connections+3)
 			}
 			return nil
 		})
@@ -167,8 +167,8 @@ func (s *brokerStage) calm(jobs int) {
 	audit := s.settled()
 	s.uncharged()
 	s.t.Logf("%d jobs in %v", jobs, time.Since(began).Round(time.Millisecond))
-	if n := s.toRabbitMQ.Accepted(); n != 2 {
-		s.t.Errorf("%d connections were made, want 2", n)
+	if n := s.toRabbitMQ.Accepted(); n != 3 {
+		s.t.Errorf("%d connections were made, want 3", n)
 	}
 	if n := i.Dispatcher.Stats().Unknown; n > 0 {
 		s.t.Errorf("%d publishes had no answer", n)

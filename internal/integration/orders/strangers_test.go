@@ -155,8 +155,8 @@ func (a *application) done(n int, within time.Duration) {
 	}
 }
 
-// ladder makes the first pauses of strays, which are of a second, short.
-var ladder = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond}
+// ladder makes the pauses of strays short.
+var ladder = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond}
 
 // stranger makes testenv see somebody else, who needs a database of his own.
 type stranger struct{ testing.TB }

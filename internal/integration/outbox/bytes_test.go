@@ -2,11 +2,15 @@ package outbox_test
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
@@ -127,13 +131,24 @@ func TestFrozenWhileReadingAClaim(t *testing.T) {
 	const jobs = 128
 	direct, s := store(t, outbox.Config{})
 	fillLarge(t, direct, jobs, 512<<10)
-	proxy, dsn := through(t)
-	frozen, err := outbox.NewStore(open(t, postgres.Open(dsn), 2, gorm.Config{}),
-		outbox.Config{StatementTimeout: 2 * time.Second, MaxBatchBytes: 128 << 20})
+	config, err := pgx.ParseConfig(testenv.DatabaseURL(t))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal("the URL of the test's database does not parse")
 	}
-	if err := proxy.Throttle(4 << 20); err != nil {
+	thawed, froze := make(chan struct{}), atomic.Bool{}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // a statement is one message
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return &freezing{c, &froze, thawed}, err
+	}
+	config.Tracer = &recorder{before: func(query string) {
+		if strings.Contains(query, "WHERE total - size <") {
+			froze.Store(true)
+		}
+	}}
+	frozen, err := outbox.NewStore(open(t, postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)}), 2, gorm.Config{}),
+		outbox.Config{StatementTimeout: 2 * time.Second, MaxBatchBytes: 32 << 20})
+	if err != nil {
 		t.Fatal(err)
 	}
 	over := make(chan error, 1)
@@ -142,19 +157,32 @@ func TestFrozenWhileReadingAClaim(t *testing.T) {
 		over <- err
 	}()
 	waitFor(t, direct, `SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'ClientWrite'`)
-	proxy.Freeze()
 	began := time.Now()
 	waitFor(t, direct, `WITH free AS (SELECT id FROM ackbox_jobs WHERE state = 'pending' FOR UPDATE SKIP LOCKED) SELECT count(*) = 128 FROM free`)
 	t.Logf("the rows were free after %v", time.Since(began))
-	if err := proxy.Heal(); err != nil {
-		t.Error(err)
-	}
+	close(thawed)
 	if err := <-over; err == nil {
 		t.Error("the frozen claim came to something")
 	}
 	if n, err := s.Relay(t.Context(), ackbox.Claim{Limit: jobs}, allSentIn); err != nil || n == 0 {
 		t.Errorf("another process claims %d, %v", n, err)
 	}
+}
+
+// freezing is a connection of a process that freezes: it reads no more then, and
+// does not close.
+type freezing struct {
+	net.Conn
+	froze  *atomic.Bool
+	thawed chan struct{}
+}
+
+// Read implements net.Conn.
+func (c *freezing) Read(b []byte) (int, error) {
+	if c.froze.Load() {
+		<-c.thawed
+	}
+	return c.Conn.Read(b)
 }
 
 // waitFor waits until a query says true, for half a minute.

@@ -149,7 +149,7 @@ func TestConsumeWaitsForAServer(t *testing.T) {
 	f.publish(jobs(work, 1), ackbox.Acked)
 	p.Freeze()
 	s := f.subscribe(work, 1)
-	eventually(t, func() bool { return f.logged("connection=consume") > 0 }, func() any { return f.log })
+	eventually(t, func() bool { return f.logged("its consumer waits") > 0 }, func() any { return f.log })
 	p.Thaw()
 	f.must("Ack", s.next().Receipt.Ack())
 	s.stop()

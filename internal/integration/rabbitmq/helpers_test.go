@@ -56,7 +56,7 @@ type fixture struct {
 func open(t *testing.T, cfg rabbitmq.Config) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: &log{}}
-	if cfg.URL == "" {
+	if cfg.URL == "" && len(cfg.URLs) == 0 {
 		cfg.URL = testenv.AMQPURL(t)
 	}
 	if len(cfg.Topology.Queues) == 0 {

@@ -55,34 +55,138 @@ func (f *fixture) refused(repair func(), want ...string) {
 	f.publish(jobs(work, 1), ackbox.Acked)
 }
 
-func TestDriftNamesQueueAndArgument(t *testing.T) {
-	t.Parallel()
-	server := testenv.Rabbit(t)
-	server.DeclareQueue(work, map[string]any{"x-queue-type": "classic"})
-	f := open(t, rabbitmq.Config{})
-	f.refused(func() { server.DeleteQueue(work) },
-		"queue work: argument x-queue-type is classic on the server, quorum in Config.Topology")
+const good = "good"
+
+// waiting checks that exactly what needs an entity that cannot be declared waits,
+// that people are told once why, and that a repair heals it without help.
+func (f *fixture) waiting(bad []ackbox.Job, repair func(), want string) {
+	f.t.Helper()
+	f.must("Ready", f.Ready(f.ctx))
+	eventually(f.t, func() bool { return f.logged("level=ERROR") > 0 }, func() any { return f.log })
+	s := f.subscribe(good, 1)
+	batch := append(slices.Clone(bad), jobs(good, 2)...)
+	tries := func() []ackbox.Outcome { return f.Publish(f.ctx, batch) }
+	for _, o := range tries()[:len(bad)] {
+		if o.Status != ackbox.Unknown || !o.Stalled || !o.Unpublished || !strings.Contains(o.Reason, want) {
+			f.t.Errorf("outcome %+v: want one that was not published because of %q", o, want)
+		}
+	}
+	for range 2 {
+		f.must("Ack", s.next().Receipt.Ack()) // the others are neither refused nor late
+	}
+	eventually(f.t, func() bool { return f.logged(want) > 0 }, func() any { return f.log })
+	if n := f.logged("level=ERROR"); n != 1 {
+		f.t.Errorf("the refusal is logged %d times, want once:\n%s", n, f.log)
+	}
+	if repair == nil {
+		return
+	}
+	repair()
+	eventually(f.t, func() bool {
+		f.must("Ready", f.Ready(f.ctx))
+		return len(f.Unavailable()) == 0
+	}, func() any { return f.Unavailable() })
+	batch = bad
+	eventually(f.t, func() bool { return tries()[0].Status == ackbox.Acked }, func() any { return f.log })
+	if n := f.logged("declared after all"); n != 1 {
+		f.t.Errorf("the repair is logged %d times, want once:\n%s", n, f.log)
+	}
 }
 
-func TestDriftOfAnExchange(t *testing.T) {
+// A queue with other arguments than ours: only it waits, wherever it stands in the
+// topology, for publishing and consuming.
+func TestDriftStopsOneQueue(t *testing.T) {
+	t.Parallel()
+	for name, queues := range map[string][]ackbox.Queue{
+		"first": {{Name: work}, {Name: good}}, "last": {{Name: good}, {Name: work}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := testenv.Rabbit(t)
+			server.DeclareQueue(work, map[string]any{"x-queue-type": "classic"})
+			f := open(t, rabbitmq.Config{Topology: ackbox.Topology{Queues: queues}})
+			s := f.subscribe(work, 1) // waits as well
+			f.waiting(jobs(work, 1), func() {
+				if got := f.Unavailable(); !slices.Equal(got, []string{work}) {
+					t.Errorf("%v are not available, want only %q", got, work)
+				}
+				server.DeleteQueue(work)
+			}, "queue work: argument x-queue-type is classic on the server, quorum in Config.Topology")
+			f.must("Ack", s.next().Receipt.Ack())
+		})
+	}
+}
+
+func TestDriftOfAnExchangeStopsItsEvents(t *testing.T) {
 	t.Parallel()
 	server := testenv.Rabbit(t)
 	server.DeclareExchange("events", "direct")
 	f := open(t, rabbitmq.Config{Topology: ackbox.Topology{
-		Queues: []ackbox.Queue{{Name: work}}, Exchanges: []ackbox.Exchange{{Name: "events", Kind: ackbox.Topic}},
+		Queues:    []ackbox.Queue{{Name: work, Bindings: []ackbox.Binding{{Exchange: "events"}}}, {Name: good}},
+		Exchanges: []ackbox.Exchange{{Name: "events", Kind: ackbox.Topic}},
 	}})
-	f.refused(func() { server.DeleteExchange("events") },
-		"exchange events: argument type is direct on the server, topic in Config.Topology")
+	event := jobs("", 1)
+	event[0].Exchange, event[0].Mandatory = "events", false
+	f.waiting(event, func() {
+		if got := f.Unavailable(); len(got) > 0 {
+			t.Errorf("%v are not available: queues have nothing to do with it", got)
+		}
+		f.publish(jobs(work, 1), ackbox.Acked)
+		server.DeleteExchange("events")
+	}, "exchange events: argument type is direct on the server, topic in Config.Topology")
+}
+
+// A binding that cannot be made is an event that would be lost without a word: the
+// events of its exchange wait, whoever else is bound. Here somebody's exclusive
+// queue has the name (405).
+func TestMissingBindingStopsItsEvents(t *testing.T) {
+	t.Parallel()
+	somebody := foreigner(t)
+	if _, err := somebody.QueueDeclare(work, false, false, true, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	bindings := []ackbox.Binding{{Exchange: "events"}}
+	f := open(t, rabbitmq.Config{Topology: ackbox.Topology{
+		Queues:    []ackbox.Queue{{Name: work, Bindings: bindings}, {Name: good, Bindings: bindings}},
+		Exchanges: []ackbox.Exchange{{Name: "events", Kind: ackbox.Fanout}},
+	}})
+	f.must("Ready", f.Ready(f.ctx))
+	event := jobs("", 1)
+	event[0].Exchange, event[0].Mandatory = "events", false
+	if o := f.publish(event, ackbox.Unknown)[0]; !o.Stalled || !o.Unpublished {
+		t.Errorf("outcome %+v", o)
+	}
+	f.publish(jobs(good, 1), ackbox.Acked)
+	if _, err := somebody.QueueDelete(work, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return f.Publish(f.ctx, event)[0].Status == ackbox.Acked }, func() any { return f.log })
+	if d := get(t, foreigner(t), work); d.MessageId != event[0].ID {
+		t.Error("another message came")
+	}
 }
 
 func TestDriftIsTriedSlowly(t *testing.T) {
 	t.Parallel()
 	testenv.Rabbit(t).DeclareQueue(work, map[string]any{"x-queue-type": "classic"})
 	p, via := proxied(t)
-	f := open(t, rabbitmq.Config{URL: via, MinBackoff: time.Millisecond, MaxBackoff: 300 * time.Millisecond})
-	f.refused(nil, "x-queue-type")
-	if n := p.Accepted(); n > 6 {
-		t.Errorf("%d connections in 0.7 s, retried every 0.15 to 0.3 s: a hot loop", n)
+	f := open(t, rabbitmq.Config{
+		URL: via, MinBackoff: time.Millisecond, MaxBackoff: 300 * time.Millisecond,
+		Topology: ackbox.Topology{Queues: []ackbox.Queue{{Name: work}, {Name: good}}},
+	})
+	f.waiting(jobs(work, 1), nil, "x-queue-type")
+	end := time.After(time.Second)
+	for done := false; !done; {
+		f.must("Ready", f.Ready(f.ctx))
+		f.publish(jobs(work, 1), ackbox.Unknown)
+		select {
+		case <-end:
+			done = true
+		default:
+		}
+	}
+	if n := p.Accepted(); n != 3 {
+		t.Errorf("%d connections, want one of each kind", n)
 	}
 }
 
@@ -90,7 +194,12 @@ func TestPassiveOnlyChecks(t *testing.T) {
 	t.Parallel()
 	server := testenv.Rabbit(t)
 	f := open(t, rabbitmq.Config{Passive: true})
-	f.refused(func() { server.DeclareQueue(work, map[string]any{"x-queue-type": "classic"}) }, "queue work does not exist")
+	f.must("Ready", f.Ready(f.ctx))
+	if o := f.publish(jobs(work, 1), ackbox.Unknown)[0]; !o.Stalled || !o.Unpublished || !strings.Contains(o.Reason, "queue work does not exist") {
+		t.Errorf("outcome %+v", o)
+	}
+	server.DeclareQueue(work, map[string]any{"x-queue-type": "classic"})
+	eventually(t, func() bool { return f.Publish(f.ctx, jobs(work, 1))[0].Status == ackbox.Acked }, func() any { return f.log })
 	// Nor are retry and dead queues declared.
 	d := ackbox.Delivery{Job: jobs(work, 1)[0]}
 	if err := f.Retry(f.ctx, d, time.Second); err == nil || !strings.Contains(err.Error(), "work.retry.1000 does not exist") {

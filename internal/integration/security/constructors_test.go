@@ -83,10 +83,14 @@ func TestRabbitMQConfig(t *testing.T) {
 	seed := rabbitmq.Config{
 		URL: "amqp://localhost", Name: "name", Topology: topology(), RetryLadder: []time.Duration{time.Second},
 	}
-	survives(t, seed, func(c rabbitmq.Config) error {
+	construct := func(c rabbitmq.Config) error {
 		_, err := rabbitmq.New(c)
 		return err
-	}, append(topologyAccepts(), "Name sql", "Name quote"), "TLS", "Passive", "Logger")
+	}
+	accepts := append(topologyAccepts(), "Name sql", "Name quote")
+	survives(t, seed, construct, accepts, "URLs", "TLS", "Passive", "Logger")
+	seed.URL, seed.URLs = "", []string{"amqp://localhost", "amqp://localhost:5673"}
+	survives(t, seed, construct, accepts, "URL", "TLS", "Passive", "Logger")
 	for _, url := range []string{"", "amqp", "://", "amqp://", "http://localhost", "amqp://localhost:0x10/", "amqp://localhost:-1/", "amqp://localhost:70000/", "amqp://localhost:0/"} {
 		_, err := rabbitmq.New(rabbitmq.Config{URL: url})
 		if url == "amqp://" {

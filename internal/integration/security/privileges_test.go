@@ -21,7 +21,9 @@ import (
 var (
 	grants = []string{
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs TO app;",
+		"GRANT SELECT ON ackbox_jobs_migrations TO app;",
 		"GRANT INSERT ON ackbox_jobs TO enqueuer;",
+		"GRANT SELECT ON ackbox_jobs_migrations TO enqueuer;",
 		"GRANT SELECT (id, kind, queue, state, attempt, due_at, created_at, last_error) ON ackbox_jobs TO oncall;",
 	}
 	permissions = []string{`^default(\.retry\.[0-9]+|\.dead)?$`, `^(amq\.default|default(\.retry\.[0-9]+|\.dead)?)$`, `^default(\.retry\.[0-9]+|\.dead)?$`}
@@ -38,8 +40,8 @@ func TestSecurityMdSaysWhatIsTested(t *testing.T) {
 	}
 }
 
-// as opens the test's database as one of the roles of grants.
-func as(t *testing.T, admin *gorm.DB, role string) (*gorm.DB, *outbox.Store) {
+// role makes a role that may log in to the test's database, and returns its URL.
+func role(t *testing.T, admin *gorm.DB, role string) string {
 	t.Helper()
 	u, err := url.Parse(testenv.DatabaseURL(t))
 	must(t, "parse the URL", err)
@@ -49,13 +51,23 @@ func as(t *testing.T, admin *gorm.DB, role string) (*gorm.DB, *outbox.Store) {
 	t.Cleanup(func() {
 		must(t, "DROP ROLE", admin.Exec(fmt.Sprintf("DROP OWNED BY %s; DROP ROLE %s", name, name)).Error)
 	})
+	u.User = url.UserPassword(name, "x")
+	return u.String()
+}
+
+// as opens the test's database as one of the roles of grants.
+func as(t *testing.T, admin *gorm.DB, who string) (*gorm.DB, *outbox.Store) {
+	t.Helper()
+	dsn := role(t, admin, who)
+	u, err := url.Parse(dsn)
+	must(t, "parse the URL", err)
+	name := u.User.Username()
 	for _, grant := range grants {
-		if strings.HasSuffix(grant, " "+role+";") {
-			must(t, grant, admin.Exec(strings.Replace(grant, " "+role+";", " "+name, 1)).Error)
+		if strings.HasSuffix(grant, " "+who+";") {
+			must(t, grant, admin.Exec(strings.Replace(grant, " "+who+";", " "+name, 1)).Error)
 		}
 	}
-	u.User = url.UserPassword(name, "x")
-	db := open(t, u.String())
+	db := open(t, dsn)
 	store, err := outbox.NewStore(db, outbox.Config{})
 	must(t, "NewStore", err)
 	return db, store
@@ -115,7 +127,34 @@ func TestDatabasePrivileges(t *testing.T) {
 	if n, err := app.Purge(ctx, "default", 0, 10); n != 1 || err != nil {
 		t.Errorf("Purge: %d, %v", n, err)
 	}
-	wantError(t, app.Migrate(ctx), "permission denied")
+	// What README.md has every process do at its start.
+	must(t, "the app's Migrate", app.Migrate(ctx))
+	must(t, "the enqueuer's Migrate", enqueuer.Migrate(ctx))
+}
+
+// Without the right to create tables Migrate says where, and what can be done.
+func TestMigrateWithoutPrivileges(t *testing.T) {
+	t.Parallel()
+	ctx := patient(t)
+	admin := testenv.Postgres(t)
+	nobody := role(t, admin, "nobody")
+	for _, schema := range []string{"public", "nowhere"} {
+		store, err := outbox.NewStore(open(t, nobody), outbox.Config{Schema: schema})
+		must(t, "NewStore", err)
+		err = store.Migrate(ctx)
+		wantError(t, err, "permission denied")
+		wantError(t, err, fmt.Sprintf("schema %q", schema))
+		wantError(t, err, "Config.Schema")
+	}
+	// A schema that is there already is not made again, which would take another
+	// right.
+	must(t, "CREATE SCHEMA", admin.Exec("CREATE SCHEMA shop").Error)
+	u, err := url.Parse(nobody)
+	must(t, "parse the URL", err)
+	must(t, "GRANT", admin.Exec("GRANT CREATE, USAGE ON SCHEMA shop TO "+u.User.Username()).Error)
+	store, err := outbox.NewStore(open(t, nobody), outbox.Config{Schema: "shop"})
+	must(t, "NewStore", err)
+	must(t, "Migrate", store.Migrate(ctx))
 }
 
 // brokerPrivileges: the permissions suffice for one queue and all that Ackbox

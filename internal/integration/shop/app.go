@@ -26,8 +26,13 @@ import (
 type Config struct {
 	DatabaseURL string
 	AMQPURL     string
+	// AMQPURLs are several nodes of one broker, instead of AMQPURL.
+	AMQPURLs []string
 	// Name tells instances apart in the runs they write down.
 	Name string
+	// Queues of this shop; default: [Queue] alone. Jobs go to the first unless
+	// their plan names another.
+	Queues []string
 	// Dispatcher (with the sweeps) and Worker are the instance's parts.
 	Dispatcher, Worker bool
 	// PgBouncer opens the database with the settings that a pooler in
@@ -72,6 +77,9 @@ func Open(cfg Config) (a *App, err error) {
 	cfg.Concurrency, cfg.Connections, cfg.Batch = cmp.Or(cfg.Concurrency, 8), cmp.Or(cfg.Connections, 20), cmp.Or(cfg.Batch, 100)
 	cfg.StuckAfter, cfg.JobTimeout, cfg.Wire = cmp.Or(cfg.StuckAfter, 4*time.Second), cmp.Or(cfg.JobTimeout, 5*time.Second), cmp.Or(cfg.Wire, 4*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	if len(cfg.Queues) == 0 {
+		cfg.Queues = []string{Queue}
+	}
 	a = &App{cfg: cfg}
 	defer func() {
 		if err != nil {
@@ -82,14 +90,14 @@ func Open(cfg Config) (a *App, err error) {
 		return a, err
 	}
 	a.Store, err = outbox.NewStore(a.DB, outbox.Config{
-		Queues: Topology().QueueNames(), MaxAttempts: 1000,
+		Queues: cfg.Queues, MaxAttempts: 1000,
 		StatementTimeout: statementTimeout, WireTimeout: cfg.Wire,
 	})
 	if err != nil {
 		return a, err
 	}
 	a.Broker, err = rabbitmq.New(rabbitmq.Config{
-		URL: cfg.AMQPURL, Topology: Topology(), Name: cfg.Name, Logger: cfg.Logger,
+		URL: cfg.AMQPURL, URLs: cfg.AMQPURLs, Topology: cfg.topology(), Name: cfg.Name, Logger: cfg.Logger,
 		ConfirmTimeout: confirmTimeout, DialTimeout: 3 * time.Second, WriteTimeout: 2 * time.Second,
 		Heartbeat: time.Second, MaxBackoff: 500 * time.Millisecond,
 	})
@@ -123,8 +131,12 @@ func (a *App) openLoops() error {
 	} else {
 		a.Register(reg)
 	}
+	queues := make([]worker.Queue, len(a.cfg.Queues))
+	for i, name := range a.cfg.Queues {
+		queues[i] = worker.Queue{Name: name}
+	}
 	a.Worker, err = worker.New(a.Store, a.Broker, reg, worker.Config{
-		Queues: []worker.Queue{{Name: Queue}}, Concurrency: a.cfg.Concurrency, Backoff: backoff,
+		Queues: queues, Concurrency: a.cfg.Concurrency, Backoff: backoff,
 		JobTimeout: a.cfg.JobTimeout, Grace: 3 * time.Second, VouchInterval: vouchInterval, Logger: a.cfg.Logger,
 	})
 	return err

@@ -99,6 +99,16 @@ func Take(ctx context.Context, db *gorm.DB) (Audit, error) {
 	return a, nil
 }
 
+// Plus adds the books of another business to these.
+func (a Audit) Plus(b Audit) Audit {
+	return Audit{
+		Orders: a.Orders + b.Orders, Jobs: a.Jobs + b.Jobs, Unfinished: a.Unfinished + b.Unfinished,
+		Lost: a.Lost + b.Lost, Phantoms: a.Phantoms + b.Phantoms,
+		DuplicateRuns: a.DuplicateRuns + b.DuplicateRuns, DuplicateEffects: a.DuplicateEffects + b.DuplicateEffects,
+		Resent: a.Resent + b.Resent, Examples: append(append([]string(nil), a.Examples...), b.Examples...),
+	}
+}
+
 // Err says what must not be, once everything is finished.
 func (a Audit) Err() error {
 	if a.Unfinished+a.Lost+a.Phantoms+a.DuplicateEffects > 0 {

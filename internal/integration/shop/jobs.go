@@ -11,23 +11,27 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
-// Queue and Exchange are where the shop's jobs and events go.
+// Queue and Exchange are where the shop's jobs and events go, unless it has other
+// queues.
 const (
 	Queue    = "shop"
 	Exchange = "shop.events"
 )
 
-// Topology is what the shop uses on the broker.
-func Topology() ackbox.Topology {
-	return ackbox.Topology{
-		Queues:    []ackbox.Queue{{Name: Queue}},
-		Exchanges: []ackbox.Exchange{{Name: Exchange, Kind: ackbox.Topic}},
+// topology is what the shop uses on the broker.
+func (c Config) topology() ackbox.Topology {
+	t := ackbox.Topology{Exchanges: []ackbox.Exchange{{Name: Exchange, Kind: ackbox.Topic}}}
+	for _, name := range c.Queues {
+		t.Queues = append(t.Queues, ackbox.Queue{Name: name})
 	}
+	return t
 }
 
 // Plan says how a job's runs shall go.
 type Plan struct {
 	Order string `json:"order"`
+	// Queue is where the job goes; "" is the shop's first.
+	Queue string `json:"queue,omitempty"`
 	// FailFirst tries fail before one succeeds; Panic makes them panic.
 	FailFirst int  `json:"fail_first,omitempty"`
 	Panic     bool `json:"panic,omitempty"`
@@ -82,19 +86,24 @@ func (a *App) Place(ctx context.Context, tx *gorm.DB, o Order) error {
 		return tx.WithContext(ctx).Exec(`INSERT INTO shop_expected (job, order_id, kind, final) VALUES (?, ?, ?, ?)`,
 			id, o.ID, args.Kind(), final).Error
 	}
-	var delay []outbox.Option
-	if o.Delay > 0 {
-		delay = append(delay, outbox.Delay(o.Delay))
+	options := func(p Plan) (opts []outbox.Option) {
+		if o.Delay > 0 {
+			opts = append(opts, outbox.Delay(o.Delay))
+		}
+		if p.Queue != "" {
+			opts = append(opts, outbox.Queue(p.Queue))
+		}
+		return opts
 	}
 	for _, p := range o.Charges {
 		p.Order = o.ID
-		if err := expect(Charge{p}, p.final(), delay...); err != nil {
+		if err := expect(Charge{p}, p.final(), options(p)...); err != nil {
 			return err
 		}
 	}
 	for _, p := range o.Mails {
 		p.Order = o.ID
-		if err := expect(Mail{p}, p.final(), delay...); err != nil {
+		if err := expect(Mail{p}, p.final(), options(p)...); err != nil {
 			return err
 		}
 	}

@@ -19,42 +19,52 @@ import (
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
-// Site is a pair of servers, each behind a proxy.
+// Site is a PostgreSQL and a RabbitMQ, each behind a proxy.
 type Site struct {
 	Postgres *servers.Postgres
+	// RabbitMQ is the broker, or the first of Cluster's nodes.
 	RabbitMQ *servers.RabbitMQ
-	// ToPostgres and ToRabbitMQ are the ways that the shop's instances go.
-	ToPostgres, ToRabbitMQ *netfault.Proxy
+	// Cluster is nil where the broker is one node alone.
+	Cluster *servers.Cluster
+	// ToPostgres and ToRabbitMQ are the ways that the shop's instances go: to a
+	// cluster there is one for each node.
+	ToPostgres *netfault.Proxy
+	ToRabbitMQ []*netfault.Proxy
 	// PgBouncer is in front of ToPostgres, for instances that use it.
 	PgBouncer *servers.PgBouncer
 
 	password string // of the role that the shop uses
 }
 
-// Role is the shop's role and database. It is no superuser: limits hold for it.
+// Role is the shop's role and first database. It is no superuser: limits hold for it.
 const Role = "shop"
 
 // Open starts the servers. Close stops them and removes all they have written.
-func Open(ctx context.Context) (*Site, error) {
+func Open(ctx context.Context) (*Site, error) { return open(ctx, 1) }
+
+// OpenCluster is Open with a cluster of three nodes for a broker.
+func OpenCluster(ctx context.Context) (*Site, error) { return open(ctx, 3) }
+
+func open(ctx context.Context, nodes int) (*Site, error) {
 	s := &Site{}
-	err := s.open(ctx)
+	err := s.open(ctx, nodes)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Site) open(ctx context.Context) (err error) {
+func (s *Site) open(ctx context.Context, nodes int) (err error) {
 	if s.Postgres, err = servers.NewPostgres(servers.PostgresOptions{}); err != nil {
 		return err
 	}
-	if s.RabbitMQ, err = servers.NewRabbitMQ(servers.RabbitMQOptions{}); err != nil {
+	if err := s.prepareBroker(nodes); err != nil {
 		return err
 	}
 	errs := make([]error, 2)
 	var wg sync.WaitGroup
 	wg.Go(func() { errs[0] = s.Postgres.Start(ctx) })
-	wg.Go(func() { errs[1] = s.RabbitMQ.Start(ctx) })
+	wg.Go(func() { errs[1] = s.startBroker(ctx) })
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -65,17 +75,37 @@ func (s *Site) open(ctx context.Context) (err error) {
 	if s.ToPostgres, err = netfault.Open(address(s.Postgres.Options.Port)); err != nil {
 		return err
 	}
-	if s.ToRabbitMQ, err = netfault.Open(address(s.RabbitMQ.Options.Port)); err != nil {
-		return err
+	for _, node := range s.nodes() {
+		proxy, err := netfault.Open(address(node.Options.Port))
+		if err != nil {
+			return err
+		}
+		s.ToRabbitMQ = append(s.ToRabbitMQ, proxy)
 	}
 	s.PgBouncer, err = servers.NewPgBouncer(servers.PgBouncerOptions{
 		// A server that is back is to be used again within a second, not in 15.
-		Target: s.DatabaseURL(), Config: []string{"server_login_retry = 1", "server_connect_timeout = 2"},
+		Target: s.DatabaseURL(Role), Config: []string{"server_login_retry = 1", "server_connect_timeout = 2"},
 	})
 	if err != nil {
 		return err
 	}
 	return s.PgBouncer.Start(ctx)
+}
+
+// Alive says which server does not run.
+func (s *Site) Alive() error {
+	var errs []error
+	say := func(name string, p servers.Process, log string) {
+		if !p.Alive() {
+			errs = append(errs, fmt.Errorf("site: %s does not run; its log is %s", name, log))
+		}
+	}
+	say("PostgreSQL", s.Postgres.Process, s.Postgres.Log())
+	say("PgBouncer", s.PgBouncer.Process, s.PgBouncer.Log())
+	for _, node := range s.nodes() {
+		say("RabbitMQ", node.Process, node.Log())
+	}
+	return errors.Join(errs...)
 }
 
 func address(port int) string { return net.JoinHostPort(servers.Host, strconv.Itoa(port)) }
@@ -88,18 +118,16 @@ func (s *Site) Close() error {
 	if s.PgBouncer != nil {
 		errs = append(errs, s.PgBouncer.Stop(ctx), s.PgBouncer.Remove())
 	}
-	for _, p := range []*netfault.Proxy{s.ToPostgres, s.ToRabbitMQ} {
-		if p != nil {
-			errs = append(errs, p.Close())
-		}
+	if s.ToPostgres != nil {
+		errs = append(errs, s.ToPostgres.Close())
+	}
+	for _, p := range s.ToRabbitMQ {
+		errs = append(errs, p.Close())
 	}
 	if s.Postgres != nil {
 		errs = append(errs, s.Postgres.Stop(ctx), s.Postgres.Remove())
 	}
-	if s.RabbitMQ != nil {
-		errs = append(errs, s.RabbitMQ.Stop(ctx), s.RabbitMQ.Remove())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.closeBroker(ctx))...)
 }
 
 func (s *Site) createDatabase(ctx context.Context) error {
@@ -127,25 +155,38 @@ func Exec(ctx context.Context, url string, statements ...string) error {
 	return nil
 }
 
-// DatabaseURL leads to the shop's database, as its role, through the proxy.
-func (s *Site) DatabaseURL() string {
+// CreateDatabase makes another database for the shop's role.
+func (s *Site) CreateDatabase(ctx context.Context, name string) error {
+	if err := Exec(ctx, s.Postgres.URL(), `CREATE DATABASE `+name+` OWNER `+Role); err != nil {
+		return fmt.Errorf("site: make database %s: %w", name, err)
+	}
+	return nil
+}
+
+// DatabaseURL leads to a database, as the shop's role, through the proxy.
+func (s *Site) DatabaseURL(name string) string {
 	u := parse(Through(s.Postgres.URL(), s.ToPostgres.Address()))
-	u.User, u.Path = url.UserPassword(Role, s.password), "/"+Role
+	u.User, u.Path = url.UserPassword(Role, s.password), "/"+name
 	return u.String()
 }
 
-// PooledURL leads to the shop's database through PgBouncer and the proxy.
-func (s *Site) PooledURL() string { return s.PgBouncer.URL("") }
+// PooledURL leads to a database through PgBouncer and the proxy.
+func (s *Site) PooledURL(name string) string { return s.PgBouncer.URL(name) }
 
-// AdminURL leads to the shop's database, as a superuser, directly.
-func (s *Site) AdminURL() string {
+// AdminURL leads to a database, as a superuser, directly.
+func (s *Site) AdminURL(name string) string {
 	u := parse(s.Postgres.URL())
-	u.Path = "/" + Role
+	u.Path = "/" + name
 	return u.String()
 }
 
-// AMQPURL leads to the vhost "/", through the proxy.
-func (s *Site) AMQPURL() string { return Through(s.RabbitMQ.URL(), s.ToRabbitMQ.Address()) }
+// AMQPURLs lead to the vhost "/", through the proxies, one for each node.
+func (s *Site) AMQPURLs() (urls []string) {
+	for i, node := range s.nodes() {
+		urls = append(urls, Through(node.URL(), s.ToRabbitMQ[i].Address()))
+	}
+	return urls
+}
 
 // Through returns a server's URL with a proxy's address in it.
 func Through(server, proxy string) string {

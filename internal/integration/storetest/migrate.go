@@ -89,6 +89,15 @@ func checkRefusesImpossibleRows(e *env) {
 		"attempt = 0",
 		"max_attempts = 0",
 		"kind = ''",
+		"publish_attempt = -1",
+		"resend = -1",
+		"errors = '{}'",
+		"errors = '7'",
+		"headers = '[]'",
+		"headers = 'null'",
+		"due_at = " + e.impossibleTime(),
+		"created_at = " + e.impossibleTime(),
+		"seen_at = " + e.impossibleTime(),
 	} {
 		id := e.enqueue()
 		if err := e.db.Exec("UPDATE " + e.table() + " SET " + bad + " WHERE id = '" + id + "'").Error; err == nil {
@@ -135,4 +144,34 @@ func identities(e *env) {
 	if entry, err := second.Get(e.ctx, id); err != nil || entry.State != ackbox.Pending || entry.Ledger != other {
 		e.Errorf("the other ledger's job is %+v, %v", entry, err)
 	}
+}
+
+// impossibleTime is an SQL literal that is no time that a program could read.
+func (e *env) impossibleTime() string {
+	if e.postgres() {
+		return "'-infinity'"
+	}
+	return "'yesterday'"
+}
+
+// What somebody has edited by hand, as far as the table takes it, hides no
+// neighbour and fails nothing.
+func editedRows(e *env) {
+	good, bad := e.enqueue(), e.enqueue(outbox.Header("a", "1"))
+	e.set(bad, `errors = '[7]', headers = '{"a": 1, "b": "2"}'`)
+	entries, err := e.store().List(e.ctx, outbox.Filter{})
+	e.must(err)
+	if len(entries) != 2 || entries[0].ID != bad || len(entries[0].Errors) != 1 || !strings.Contains(entries[0].Errors[0].Error, "cannot be read") || entries[1].ID != good {
+		e.Errorf("listed %+v", entries)
+	}
+	if got := e.get(bad); got.Headers["b"] != "2" || len(got.Errors) != 1 {
+		e.Errorf("got %+v", got)
+	}
+	if claimed := e.relay(10, acked); len(claimed) != 2 {
+		e.Errorf("claimed %v, want both", claimed)
+	}
+	e.wantVerdicts(e.finish(
+		ackbox.Transition{ID: good, Attempt: 1, To: ackbox.Dead, Error: "one"},
+		ackbox.Transition{ID: bad, Attempt: 1, To: ackbox.Dead, Error: "other"},
+	), ackbox.Recorded, ackbox.Recorded)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
+// brokerFaults are of a node: of a cluster, the first.
 func brokerFaults() []fault {
 	ctl := func(name string, low, high time.Duration, begin []string, end ...string) fault {
 		return fault{"broker", name, func(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
@@ -28,16 +29,18 @@ func brokerFaults() []fault {
 	return []fault{
 		ctl("application stopped and started", 0, 2*time.Second, []string{"stop_app"}, "start_app"),
 		ctl("every connection closed", 0, 0, []string{"close_all_connections", "torture"}),
-		ctl("queue deleted", 0, 0, []string{"delete_queue", shop.Queue}),
-		ctl("queue purged", 0, 0, []string{"purge_queue", shop.Queue}),
 		ctl("memory alarm", time.Second, 5*time.Second, []string{"set_vm_memory_high_watermark", "0.0000001"}, "set_vm_memory_high_watermark", "0.4"),
 		ctl("disk alarm", time.Second, 5*time.Second, []string{"set_disk_free_limit", "99999GB"}, "set_disk_free_limit", "50MB"),
 		{"broker", "listeners suspended", suspendListeners},
 		{"broker", "exchange deleted", deleteExchange},
 		{"broker", "killed", killBroker},
-		{"broker", "killed and its disk wiped", wipeBroker},
 		{"broker", "frozen", freezeBroker},
 	}
+}
+
+// loneFaults are of a broker that is one node: what it forgets nobody remembers.
+func loneFaults() []fault {
+	return []fault{{"broker", "killed and its disk wiped", wipeBroker}}
 }
 
 // ctl runs rabbitmqctl. A node that has just been started listens a moment before
@@ -79,7 +82,16 @@ func killBroker(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 		return "", err
 	}
 	hold(ctx, d)
-	return d.String(), r.site.RabbitMQ.Start(context.WithoutCancel(ctx))
+	return d.String(), r.startNode(ctx, r.site.RabbitMQ)
+}
+
+// startNode starts a node again and waits until it counts as one of its cluster.
+func (r *run) startNode(ctx context.Context, node *servers.RabbitMQ) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := node.Start(ctx); err != nil || r.site.Cluster == nil {
+		return err
+	}
+	return r.site.Cluster.Together(ctx)
 }
 
 func wipeBroker(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {

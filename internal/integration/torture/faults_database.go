@@ -61,7 +61,7 @@ func freezeDatabase(ctx context.Context, r *run, rnd *rand.Rand) (string, error)
 func terminateSessions(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 	times := 1 + rnd.IntN(5)
 	for range times {
-		err := r.admin(ctx, func(db *gorm.DB) error {
+		err := r.admin(ctx, site.Role, func(db *gorm.DB) error {
 			return db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'`).Error
 		})
 		if err != nil {
@@ -77,7 +77,7 @@ func terminateSessions(ctx context.Context, r *run, rnd *rand.Rand) (string, err
 func readOnlyDatabase(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 	d := between(rnd, 500*time.Millisecond, 4*time.Second)
 	set := func(ctx context.Context, value string) error {
-		return r.admin(ctx, func(db *gorm.DB) error {
+		return r.admin(ctx, site.Role, func(db *gorm.DB) error {
 			if err := db.Exec(`ALTER SYSTEM SET default_transaction_read_only = ` + value).Error; err != nil {
 				return err
 			}
@@ -94,14 +94,14 @@ func readOnlyDatabase(ctx context.Context, r *run, rnd *rand.Rand) (string, erro
 // exhaustDatabase leaves the shop two connections in all, and cuts those it has.
 func exhaustDatabase(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 	d := between(rnd, 500*time.Millisecond, 4*time.Second)
-	err := r.admin(ctx, func(db *gorm.DB) error {
+	err := r.admin(ctx, site.Role, func(db *gorm.DB) error {
 		if err := db.Exec(`ALTER ROLE ` + site.Role + ` CONNECTION LIMIT 2`).Error; err != nil {
 			return err
 		}
 		return db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'`).Error
 	})
 	hold(ctx, d)
-	return d.String(), errors.Join(err, r.admin(context.WithoutCancel(ctx), func(db *gorm.DB) error {
+	return d.String(), errors.Join(err, r.admin(context.WithoutCancel(ctx), site.Role, func(db *gorm.DB) error {
 		return db.Exec(`ALTER ROLE ` + site.Role + ` CONNECTION LIMIT -1`).Error
 	}))
 }
@@ -117,7 +117,7 @@ func lockRows(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
 
 // locked holds what statement locks for d.
 func (r *run) locked(ctx context.Context, statement string, d time.Duration) (string, error) {
-	return d.String(), r.admin(ctx, func(db *gorm.DB) error {
+	return d.String(), r.admin(ctx, site.Role, func(db *gorm.DB) error {
 		return db.Transaction(func(tx *gorm.DB) error {
 			if err := tx.Exec(`SET LOCAL lock_timeout = '10s'`).Error; err != nil {
 				return err

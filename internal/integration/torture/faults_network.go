@@ -16,37 +16,40 @@ func networkFaults() []fault {
 	var all []fault
 	for _, road := range []struct {
 		name string
-		of   func(*run) *netfault.Proxy
+		of   func(*run, *rand.Rand) *netfault.Proxy
 	}{
-		{"network to the database", func(r *run) *netfault.Proxy { return r.site.ToPostgres }},
-		{"network to the broker", func(r *run) *netfault.Proxy { return r.site.ToRabbitMQ }},
+		{"network to the database", func(r *run, _ *rand.Rand) *netfault.Proxy { return r.site.ToPostgres }},
+		// To one node, where it is a cluster: the others are reached.
+		{"network to the broker", func(r *run, rnd *rand.Rand) *netfault.Proxy {
+			return r.site.ToRabbitMQ[rnd.IntN(len(r.site.ToRabbitMQ))]
+		}},
 	} {
 		lasting := func(name string, low, high time.Duration, begin func(*netfault.Proxy) error) fault {
 			return fault{road.name, name, func(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
-				d := between(rnd, low, high)
-				err := begin(road.of(r))
+				d, proxy := between(rnd, low, high), road.of(r, rnd)
+				err := begin(proxy)
 				hold(ctx, d)
-				return d.String(), errors.Join(err, road.of(r).Heal())
+				return d.String(), errors.Join(err, proxy.Heal())
 			}}
 		}
 		all = append(all,
 			fault{road.name, "cut again and again", func(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
-				times := 1 + rnd.IntN(10)
+				times, proxy := 1+rnd.IntN(10), road.of(r, rnd)
 				for range times {
-					road.of(r).Cut()
+					proxy.Cut()
 					hold(ctx, between(rnd, 5*time.Millisecond, 400*time.Millisecond))
 				}
 				return fmt.Sprintf("%d times", times), nil
 			}},
-			fault{road.name, "reset", func(_ context.Context, r *run, _ *rand.Rand) (string, error) {
-				road.of(r).Reset()
+			fault{road.name, "reset", func(_ context.Context, r *run, rnd *rand.Rand) (string, error) {
+				road.of(r, rnd).Reset()
 				return "", nil
 			}},
 			fault{road.name, "cut in the middle of a message", func(ctx context.Context, r *run, rnd *rand.Rand) (string, error) {
-				octets := 1 + rnd.IntN(100_000)
-				road.of(r).CutAfter(octets)
+				octets, proxy := 1+rnd.IntN(100_000), road.of(r, rnd)
+				proxy.CutAfter(octets)
 				hold(ctx, 2*time.Second)
-				return fmt.Sprintf("after %d octets", octets), road.of(r).Heal()
+				return fmt.Sprintf("after %d octets", octets), proxy.Heal()
 			}},
 			lasting("refused", 100*time.Millisecond, 5*time.Second, (*netfault.Proxy).Refuse),
 			lasting("silent", 200*time.Millisecond, 7*time.Second, func(p *netfault.Proxy) error { p.Freeze(); return nil }),

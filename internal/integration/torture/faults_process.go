@@ -37,7 +37,10 @@ func processFaults() []fault {
 				hold(ctx, d)
 				return d.String(), i.process.Thaw()
 			}),
-			part2("deployed anew", func(_ context.Context, i *instance, _ *rand.Rand) (string, error) {
+			part2("deployed anew", func(ctx context.Context, i *instance, _ *rand.Rand) (string, error) {
+				if err := i.up(ctx); err != nil {
+					return "", err
+				}
 				if err := i.process.Terminate(30 * time.Second); err != nil {
 					return "", fmt.Errorf("it did not end in peace: %w\n%s", err, i.process.Log())
 				}

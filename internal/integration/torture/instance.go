@@ -3,10 +3,12 @@
 package torture
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/ackbox/ackbox/internal/integration/shop"
 	"github.com/ackbox/ackbox/internal/integration/site"
+	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
 // instance is a process of the shop that is started again and again.
@@ -26,6 +28,17 @@ func (i *instance) start(traps ...string) (err error) {
 		return fmt.Errorf("start %s: %w", i.cfg.Name, err)
 	}
 	return nil
+}
+
+// up waits until it has told something of itself: before that a SIGTERM would find a
+// program that does not listen for it yet.
+func (i *instance) up(ctx context.Context) error {
+	return servers.Until(ctx, func(context.Context) error {
+		if len(i.process.Reports()) == 0 {
+			return fmt.Errorf("torture: %s does not come up", i.cfg.Name)
+		}
+		return nil
+	})
 }
 
 // stop ends it, if it runs.

@@ -18,7 +18,7 @@ import (
 // producer is business code: it commits and rolls back orders, whatever the
 // state of the servers.
 type producer struct {
-	app   *shop.App
+	*business
 	name  string
 	rnd   *rand.Rand
 	tally *tally
@@ -87,7 +87,19 @@ func (p *producer) order(n int) shop.Order {
 	return o
 }
 
+// plan draws a job: half of them for the first queue, where anything may happen. In
+// a slow queue each takes its time, in the others none does.
 func (p *producer) plan() shop.Plan {
+	queue := p.queues[0]
+	if len(p.queues) > 1 && p.rnd.IntN(2) == 0 {
+		queue = p.queues[1+p.rnd.IntN(len(p.queues)-1)]
+	}
+	switch {
+	case isSlow(queue):
+		return shop.Plan{Queue: queue, Work: between(p.rnd, 20*time.Millisecond, 300*time.Millisecond)}
+	case queue != p.queues[0]:
+		return shop.Plan{Queue: queue}
+	}
 	switch p.rnd.IntN(20) {
 	case 0:
 		return shop.Plan{FailFirst: 1 + p.rnd.IntN(3)}

@@ -23,9 +23,14 @@ func (f fault) String() string { return f.group + ": " + f.name }
 
 // faults lists every fault, in an order that must not change lightly: seeds
 // choose by it.
-func faults() []fault {
-	var all []fault
-	all = append(all, brokerFaults()...)
+func faults(cluster bool) []fault {
+	all := brokerFaults()
+	if cluster {
+		all = append(all, clusterFaults()...)
+	} else {
+		all = append(all, loneFaults()...)
+	}
+	all = append(all, queueFaults()...)
 	all = append(all, databaseFaults()...)
 	all = append(all, networkFaults()...)
 	return append(all, processFaults()...)
@@ -46,15 +51,15 @@ type schedule struct {
 	deck []fault
 }
 
-func newSchedule(seed uint64, only string) (*schedule, error) {
-	s := &schedule{rnd: rand.New(rand.NewPCG(seed, 0x6f7574626f78))} //nolint:gosec // it shall repeat
-	for _, f := range faults() {
-		if only == "" || strings.Contains(f.String(), only) {
+func newSchedule(cfg Config) (*schedule, error) {
+	s := &schedule{rnd: rand.New(rand.NewPCG(cfg.Seed, 0x6f7574626f78))} //nolint:gosec // it shall repeat
+	for _, f := range faults(cfg.Cluster) {
+		if strings.Contains(f.String(), cfg.Only) {
 			s.all = append(s.all, f)
 		}
 	}
 	if len(s.all) == 0 {
-		return nil, fmt.Errorf("torture: no fault's name contains %q", only)
+		return nil, fmt.Errorf("torture: no fault's name contains %q", cfg.Only)
 	}
 	return s, nil
 }
@@ -99,9 +104,10 @@ func hold(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Schedule describes the first steps that a seed decides on, a line each.
-func Schedule(seed uint64, only string, steps int) (string, error) {
-	s, err := newSchedule(seed, only)
+// Schedule describes the first steps of a run, which its seed decides on, a line
+// each.
+func Schedule(cfg Config, steps int) (string, error) {
+	s, err := newSchedule(cfg)
 	if err != nil {
 		return "", err
 	}

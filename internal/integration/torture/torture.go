@@ -7,15 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"gorm.io/driver/postgres"
-	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 
 	"github.com/ackbox/ackbox/internal/integration/shop"
 	"github.com/ackbox/ackbox/internal/integration/site"
@@ -29,24 +25,23 @@ type Config struct {
 	Duration time.Duration
 	// Only limits the faults to those whose names contain it.
 	Only string
+	// Cluster has three nodes of RabbitMQ instead of one, and faults of theirs.
+	Cluster bool
 	// Shopd is the program of the instances, as site.Build builds it.
 	Shopd string
 	// Out is told how it goes, a line for each step.
 	Out io.Writer
 }
 
-// The cast, and how long the shop may take to come to rest.
-const (
-	producers = 4
-	each      = 2 // dispatchers, workers
-	rest      = 3 * time.Minute
-)
+// rest is how long everything may take to come to rest.
+const rest = 3 * time.Minute
 
 // run is one run.
 type run struct {
 	cfg       Config
 	site      *site.Site
-	instances map[string][]*instance
+	all       []*business
+	instances map[string][]*instance // by their part
 	tally     tally
 	faults    int
 	began     time.Time
@@ -56,34 +51,37 @@ type run struct {
 // did not work as it must, in the run or in the shop; what the books say is in
 // Result.Err.
 func Run(ctx context.Context, cfg Config) (res Result, err error) {
-	plan, err := newSchedule(cfg.Seed, cfg.Only)
+	plan, err := newSchedule(cfg)
 	if err != nil {
 		return Result{}, err
 	}
 	r := &run{cfg: cfg, instances: make(map[string][]*instance), began: time.Now()}
 	r.say("seed %d, %v, starting the servers", cfg.Seed, cfg.Duration)
-	if r.site, err = site.Open(ctx); err != nil {
+	open := site.Open
+	if cfg.Cluster {
+		open = site.OpenCluster
+	}
+	if r.site, err = open(ctx); err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, r.site.Close()) }()
-	app, err := r.open("producer")
-	if err != nil {
-		return Result{}, err
-	}
-	defer func() { err = errors.Join(err, app.Close()) }()
-	if err := app.Setup(ctx); err != nil {
+	defer func() { err = errors.Join(err, r.closeAll()) }()
+	if err := r.found(ctx); err != nil {
 		return Result{}, err
 	}
 	defer r.stop()
 	if err := r.start(); err != nil {
 		return Result{}, err
 	}
-	if err := r.torture(ctx, app, plan); err != nil {
+	if err := r.torture(ctx, plan); err != nil {
 		return Result{}, errors.Join(err, r.logs())
 	}
 	audit, err := r.settle(ctx)
 	if err != nil {
 		return Result{}, errors.Join(err, r.logs())
+	}
+	if audit.Unfinished > 0 { // the reason is in the logs, if anywhere
+		r.say("%v", errors.Join(r.alive(), r.logs()))
 	}
 	if err := r.terminate(); err != nil {
 		return Result{}, err
@@ -94,47 +92,14 @@ func Run(ctx context.Context, cfg Config) (res Result, err error) {
 	}, nil
 }
 
-// open opens an instance of the shop in this process.
-func (r *run) open(name string) (*shop.App, error) {
-	cfg := r.config(name)
-	cfg.Logger = slog.New(slog.DiscardHandler)
-	return shop.Open(cfg)
-}
-
-func (r *run) config(name string) shop.Config {
-	return shop.Config{Name: name, DatabaseURL: r.site.DatabaseURL(), AMQPURL: r.site.AMQPURL()}
-}
-
-func (r *run) start() error {
-	for _, part := range []string{"dispatcher", "worker"} {
-		for n := range each {
-			cfg := r.config(fmt.Sprintf("%s-%d", part, n+1))
-			cfg.Dispatcher, cfg.Worker = part == "dispatcher", part == "worker"
-			if n == 1 { // one of each is behind PgBouncer
-				cfg.DatabaseURL, cfg.PgBouncer = r.site.PooledURL(), true
-			}
-			i := &instance{shopd: r.cfg.Shopd, cfg: cfg}
-			if err := i.start(); err != nil {
-				return err
-			}
-			r.instances[part] = append(r.instances[part], i)
-		}
-	}
-	return nil
-}
-
 // torture lets producers run and strikes come until the time is up.
-func (r *run) torture(ctx context.Context, app *shop.App, plan *schedule) (err error) {
+func (r *run) torture(ctx context.Context, plan *schedule) (err error) {
 	producing, stop := context.WithCancel(ctx)
-	var business sync.WaitGroup
-	defer business.Wait()
+	var all sync.WaitGroup
+	defer all.Wait()
 	defer stop()
-	for n := range producers {
-		p := &producer{
-			app: app, name: fmt.Sprintf("p%d", n), tally: &r.tally,
-			rnd: rand.New(rand.NewPCG(r.cfg.Seed, uint64(n))), //nolint:gosec // it shall repeat
-		}
-		business.Go(func() { p.run(producing) })
+	for _, p := range r.producers() {
+		all.Go(func() { p.run(producing) })
 	}
 	end := time.Now().Add(r.cfg.Duration)
 	for time.Now().Before(end) && ctx.Err() == nil {
@@ -170,7 +135,7 @@ func (r *run) strike(ctx context.Context, s step) error {
 	return g.Wait()
 }
 
-// alive says that an instance has ended although nobody has ended it.
+// alive says that an instance or a server has ended although nobody has ended it.
 func (r *run) alive() error {
 	for _, list := range r.instances {
 		for _, i := range list {
@@ -179,28 +144,33 @@ func (r *run) alive() error {
 			}
 		}
 	}
-	return nil
+	return r.site.Alive()
 }
 
 // settle waits until everything is finished, or has had the time to be.
 func (r *run) settle(ctx context.Context) (shop.Audit, error) {
 	r.say("striking is over, %d committed so far; waiting for rest", r.tally.committed.Load())
-	if err := errors.Join(r.site.ToPostgres.Heal(), r.site.ToRabbitMQ.Heal()); err != nil {
+	if err := r.heal(); err != nil {
 		return shop.Audit{}, err
 	}
-	var audit shop.Audit
 	end := time.Now().Add(rest)
 	for {
-		err := r.admin(ctx, func(db *gorm.DB) (err error) {
-			audit, err = shop.Take(ctx, db)
-			return err
-		})
+		audit, err := r.audit(ctx)
 		if err != nil || audit.Unfinished == 0 || time.Now().After(end) {
 			return audit, err
 		}
 		r.say("%d of %d jobs are unfinished", audit.Unfinished, audit.Jobs)
 		hold(ctx, 2*time.Second)
 	}
+}
+
+// heal has every way open again.
+func (r *run) heal() error {
+	errs := []error{r.site.ToPostgres.Heal()}
+	for _, proxy := range r.site.ToRabbitMQ {
+		errs = append(errs, proxy.Heal())
+	}
+	return errors.Join(errs...)
 }
 
 // terminate ends the instances as a deploy does, which they must survive.
@@ -248,21 +218,6 @@ func (r *run) logs() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// admin uses the database directly, in a connection of its own.
-func (r *run) admin(ctx context.Context, use func(*gorm.DB) error) (err error) {
-	db, err := gorm.Open(postgres.Open(r.site.AdminURL()), &gorm.Config{Logger: logger.Discard, DisableAutomaticPing: true})
-	if err != nil {
-		return fmt.Errorf("torture: open the database: %w", err)
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return err
-	}
-	pool.SetMaxOpenConns(1)
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	return use(db.WithContext(ctx))
 }
 
 func (r *run) say(format string, args ...any) {

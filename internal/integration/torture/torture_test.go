@@ -44,12 +44,12 @@ func TestTorture(t *testing.T) {
 func TestSeedRepeats(t *testing.T) {
 	t.Parallel()
 	const steps = 300
-	one, err := torture.Schedule(1, "", steps)
+	one, err := torture.Schedule(torture.Config{Seed: 1}, steps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _ := torture.Schedule(1, "", steps)
-	other, _ := torture.Schedule(2, "", steps)
+	again, _ := torture.Schedule(torture.Config{Seed: 1}, steps)
+	other, _ := torture.Schedule(torture.Config{Seed: 2}, steps)
 	if one != again || one == other {
 		t.Error("the schedule does not follow the seed")
 	}
@@ -58,7 +58,13 @@ func TestSeedRepeats(t *testing.T) {
 			t.Errorf("%q is not among %d steps", name, steps)
 		}
 	}
-	if _, err := torture.Schedule(1, "no such fault", 1); err == nil || !strings.Contains(err.Error(), "no such fault") {
+	clustered, _ := torture.Schedule(torture.Config{Seed: 1, Cluster: true}, steps)
+	for _, name := range []string{"leader killed", "follower killed", "cut off", "one by one", "stalled", "other arguments"} {
+		if !strings.Contains(clustered, name) {
+			t.Errorf("%q is not among %d steps of a cluster", name, steps)
+		}
+	}
+	if _, err := torture.Schedule(torture.Config{Seed: 1, Only: "no such fault"}, 1); err == nil || !strings.Contains(err.Error(), "no such fault") {
 		t.Errorf("a filter that leaves nothing: %v", err)
 	}
 }

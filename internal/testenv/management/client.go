@@ -52,6 +52,29 @@ func (c *Client) Ping(ctx context.Context) error {
 	return c.call(ctx, http.MethodGet, nil, nil, "whoami")
 }
 
+// Version is the server's.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	var overview struct {
+		Version string `json:"rabbitmq_version"`
+	}
+	err := c.call(ctx, http.MethodGet, nil, &overview, "overview")
+	return overview.Version, err
+}
+
+// RunningNodes counts the nodes of its cluster that the server knows to run.
+func (c *Client) RunningNodes(ctx context.Context) (n int, err error) {
+	var nodes []struct {
+		Running bool `json:"running"`
+	}
+	err = c.call(ctx, http.MethodGet, nil, &nodes, "nodes")
+	for _, node := range nodes {
+		if node.Running {
+			n++
+		}
+	}
+	return n, err
+}
+
 // call sends in as JSON and reads the answer into out; either may be nil. path
 // is what follows /api, element by element, so that a vhost "/" survives.
 func (c *Client) call(ctx context.Context, method string, in, out any, path ...string) error {

@@ -32,7 +32,7 @@ var postgresSearch = search{
 		"/usr/local/opt/postgresql*/bin",
 		"/usr/local/pgsql/bin",
 	},
-	needs: []string{"initdb", "postgres"},
+	needs: []string{"initdb", "postgres", "pg_basebackup"},
 }
 
 // Debian's rabbitmq-server on PATH is a wrapper that drops HOME and changes the

@@ -227,21 +227,31 @@ func (n *Postgres) Remove() error {
 }
 
 // PingPostgres asks a PostgreSQL server whether it takes commands.
-func PingPostgres(ctx context.Context, dsn string) (err error) {
+func PingPostgres(ctx context.Context, dsn string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	_, err := ask[int](ctx, dsn, "SELECT 1")
+	return err
+}
+
+// ask runs a statement in a session of its own and returns its one value, if it
+// has one.
+func ask[T any](ctx context.Context, dsn, statement string) (value T, err error) {
 	db, err := gorm.Open(postgres.Open(dsn), &gorm.Config{
 		Logger: logger.Discard, DisableAutomaticPing: true,
 	})
 	if err != nil {
-		return err
+		return value, err
 	}
 	pool, err := db.DB()
 	if err != nil {
-		return err
+		return value, err
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	return pool.PingContext(ctx)
+	if err := db.WithContext(ctx).Raw(statement).Scan(&value).Error; err != nil {
+		return value, fmt.Errorf("PostgreSQL: %s: %w", statement, err)
+	}
+	return value, nil
 }
 
 // bareEnv is an environment without the PG*, RABBITMQ_* and ERL_* variables of

@@ -32,7 +32,19 @@ func (n *RabbitMQ) configure() error {
 			return err
 		}
 	}
-	return nil
+	return n.writeCookie()
+}
+
+// writeCookie puts Cookie where Erlang looks for it, unless it is there.
+func (n *RabbitMQ) writeCookie() error {
+	file := n.file(".erlang.cookie")
+	if n.Options.Cookie == "" {
+		return nil
+	}
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	return os.WriteFile(file, []byte(n.Options.Cookie), 0o400)
 }
 
 func (n *RabbitMQ) conf(secure []string) string {
@@ -57,7 +69,7 @@ func (n *RabbitMQ) env() []string {
 		"HOME="+n.Options.Dir, // the Erlang cookie
 		"ERL_EPMD_PORT="+strconv.Itoa(n.Options.EpmdPort),
 		"ERL_EPMD_ADDRESS="+Host,
-		"RABBITMQ_NODENAME=ackbox"+strconv.Itoa(n.Options.Port)+"@localhost",
+		"RABBITMQ_NODENAME="+n.Name(),
 		"RABBITMQ_NODE_PORT="+strconv.Itoa(n.Options.Port),
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(n.Options.DistPort),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+loopback,

@@ -42,6 +42,11 @@ type RabbitMQOptions struct {
 	// TLS, if set, has the node speak TLS, too. Start reads its files and copies
 	// them, so they may be changed between Stop and Start.
 	TLS *RabbitMQTLS `json:"tls,omitempty"`
+	// Cookie is what Erlang nodes know each other by; default: one that the node
+	// makes for itself.
+	Cookie string `json:"cookie,omitempty"`
+	// SharedEpmd says that somebody else runs the port mapper at EpmdPort.
+	SharedEpmd bool `json:"shared_epmd,omitempty"`
 	// Launched, if set, is called by Start when a process runs and does not
 	// answer yet: the moment to record its id, in case nobody lives to stop it.
 	Launched func() error `json:"-"`
@@ -116,6 +121,9 @@ func (n *RabbitMQ) address(scheme string, port int) string {
 // Log is the file that the node writes to.
 func (n *RabbitMQ) Log() string { return filepath.Join(n.Options.Dir, "server.log") }
 
+// Name is the node's name among Erlang's.
+func (n *RabbitMQ) Name() string { return "ackbox" + strconv.Itoa(n.Options.Port) + "@localhost" }
+
 // PID is the process id of the Erlang machine, or 0 before the first Start.
 func (n *RabbitMQ) PID() int { return n.Process.ID }
 
@@ -139,16 +147,8 @@ func (n *RabbitMQ) Start(ctx context.Context) error {
 }
 
 func (n *RabbitMQ) launchAndWait(ctx context.Context) (err error) {
-	if !n.Epmd.Alive() {
-		epmd, err := epmdSearch.find(os.Getenv("PATH"))
-		if err != nil {
-			return fmt.Errorf("epmd, a part of Erlang: %w", err)
-		}
-		n.Epmd, err = launch(command{
-			path: filepath.Join(epmd, "epmd"), env: bareEnv(), dir: n.Options.Dir, log: n.Log(),
-			args: []string{"-address", Host, "-port", strconv.Itoa(n.Options.EpmdPort)},
-		})
-		if err != nil {
+	if !n.Options.SharedEpmd && !n.Epmd.Alive() {
+		if n.Epmd, err = launchEpmd(n.Options.EpmdPort, n.Options.Dir, n.Log()); err != nil {
 			return err
 		}
 	}
@@ -176,6 +176,18 @@ func (n *RabbitMQ) launchAndWait(ctx context.Context) (err error) {
 			}
 		}
 		return PingRabbitMQ(ctx, n.URL(), n.API())
+	})
+}
+
+// launchEpmd starts Erlang's port mapper.
+func launchEpmd(port int, dir, log string) (Process, error) {
+	bin, err := epmdSearch.find(os.Getenv("PATH"))
+	if err != nil {
+		return Process{}, fmt.Errorf("epmd, a part of Erlang: %w", err)
+	}
+	return launch(command{
+		path: filepath.Join(bin, "epmd"), env: bareEnv(), dir: dir, log: log,
+		args: []string{"-address", Host, "-port", strconv.Itoa(port)},
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ackbox/ackbox/internal/testenv/filelock"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
@@ -34,7 +35,7 @@ func (on machine) programs() []program {
 func (m Manager) Install(ctx context.Context) error { return m.install(ctx, thisMachine(os.Getenv)) }
 
 func (m Manager) install(ctx context.Context, on machine) error {
-	unlock, err := lock(ctx, m.Root)
+	unlock, err := filelock.Take(ctx, m.Root)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/internal/testenv/filelock"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
@@ -26,7 +27,7 @@ type Manager struct {
 // Up starts what is missing and leaves it running. What an earlier Up left
 // running is used again.
 func (m Manager) Up(ctx context.Context) (URLs, error) {
-	unlock, err := lock(ctx, m.Root)
+	unlock, err := filelock.Take(ctx, m.Root)
 	if err != nil {
 		return URLs{}, err
 	}
@@ -46,7 +47,7 @@ func (m Manager) Up(ctx context.Context) (URLs, error) {
 
 // Down stops what Up started, and what a run that was killed left behind.
 func (m Manager) Down(ctx context.Context) error {
-	unlock, err := lock(ctx, m.Root)
+	unlock, err := filelock.Take(ctx, m.Root)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (m Manager) Run(ctx context.Context, do func(context.Context, URLs) error) 
 
 // begin returns the servers for a Run, and the folder of those started for it.
 func (m Manager) begin(ctx context.Context) (s state, dir string, err error) {
-	unlock, err := lock(ctx, m.Root)
+	unlock, err := filelock.Take(ctx, m.Root)
 	if err != nil {
 		return state{}, "", err
 	}
@@ -122,6 +123,9 @@ func (m Manager) start(ctx context.Context, dir string, owner servers.Process) (
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return state{}, errors.Join(err, m.stop(context.WithoutCancel(ctx), dir))
+	}
+	if bin, err := servers.FindPgBouncer(); err == nil {
+		m.say("PgBouncer%s: %s, for the tests that start one", version(servers.PgBouncerVersion(ctx, bin)), bin)
 	}
 	return r.current(), nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/internal/testenv/filelock"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
@@ -114,20 +115,20 @@ func TestWhatAKilledRunLeftIsStopped(t *testing.T) {
 func TestLockIsHeldAgainstOthers(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	unlock, err := lock(t.Context(), root)
+	unlock, err := filelock.Take(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	short, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
 	defer cancel()
-	if second, err := lock(short, root); !errors.Is(err, context.DeadlineExceeded) {
+	if second, err := filelock.Take(short, root); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a second lock: %v", err)
 		if err == nil {
 			second()
 		}
 	}
 	unlock()
-	again, err := lock(t.Context(), root)
+	again, err := filelock.Take(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}

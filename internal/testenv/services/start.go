@@ -24,7 +24,7 @@ func (m Manager) startPostgres(ctx context.Context, r *record, s source, given U
 		if err := servers.PingPostgres(ctx, given.Database); err != nil {
 			return fmt.Errorf("the server of %s does not answer: %w", testenv.DatabaseVar, err)
 		}
-		m.say("PostgreSQL: from %s", testenv.DatabaseVar)
+		m.say("PostgreSQL%s: from %s", version(servers.PostgresVersion(ctx, given.Database)), testenv.DatabaseVar)
 		return r.update(func(st *state) { st.Postgres = instance{Source: environment, URL: given.Database} })
 	case docker:
 		i, err := m.startContainer(ctx, postgresImage, func(id string) error {
@@ -62,8 +62,8 @@ func (m Manager) startPostgresNode(ctx context.Context, r *record, s source) err
 	if err := n.Start(ctx); err != nil {
 		return err
 	}
-	m.say("PostgreSQL: %s, port %d, process %d, data in %s (%.1f s)",
-		s.bin, n.Options.Port, n.PID(), n.Options.Dir, time.Since(start).Seconds())
+	m.say("PostgreSQL%s: %s, port %d, process %d, data in %s (%.1f s)",
+		version(servers.PostgresVersion(ctx, n.URL())), s.bin, n.Options.Port, n.PID(), n.Options.Dir, time.Since(start).Seconds())
 	return save()
 }
 
@@ -91,7 +91,7 @@ func (m Manager) startRabbitMQ(ctx context.Context, r *record, s source, given U
 		if err := servers.PingRabbitMQ(ctx, given.AMQP, given.API); err != nil {
 			return fmt.Errorf("the server of %s and %s does not answer: %w", testenv.AMQPVar, testenv.APIVar, err)
 		}
-		m.say("RabbitMQ: from %s and %s", testenv.AMQPVar, testenv.APIVar)
+		m.say("RabbitMQ%s: from %s and %s", version(servers.RabbitMQVersion(ctx, given.API)), testenv.AMQPVar, testenv.APIVar)
 		return r.update(func(st *state) {
 			st.RabbitMQ = instance{Source: environment, URL: given.AMQP, API: given.API}
 		})
@@ -131,9 +131,17 @@ func (m Manager) startRabbitNode(ctx context.Context, r *record, s source) error
 	if err := n.Start(ctx); err != nil {
 		return err
 	}
-	m.say("RabbitMQ: %s, ports %d (AMQP) and %d (management), process %d, data in %s (%.1f s)",
-		s.bin, n.Options.Port, n.Options.ManagementPort, n.PID(), n.Options.Dir, time.Since(start).Seconds())
+	m.say("RabbitMQ%s: %s, ports %d (AMQP) and %d (management), process %d, data in %s (%.1f s)",
+		version(servers.RabbitMQVersion(ctx, n.API())), s.bin, n.Options.Port, n.Options.ManagementPort, n.PID(), n.Options.Dir, time.Since(start).Seconds())
 	return save()
+}
+
+// version is a version for a line, or nothing if the server did not tell.
+func version(v servers.Version, err error) string {
+	if err != nil {
+		return ""
+	}
+	return " " + v.String()
 }
 
 // clone copies a node for the record, which the other server's start may save

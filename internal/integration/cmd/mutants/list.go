@@ -26,6 +26,7 @@ const (
 	inWorker       = "worker"
 	inUnitRabbitMQ = "rabbitmq"
 	inRetry        = "retry"
+	inUnitOutbox   = "outbox"
 )
 
 var mutants = []mutant{
@@ -78,8 +79,18 @@ var mutants = []mutant{
 	},
 	{
 		2, "enqueue outside of a transaction", "outbox/transaction.go",
-		"\treturn nil, ErrNotInTransaction\n}\n\n// Transaction runs", "\treturn tx.Statement.ConnPool, nil\n}\n\n// Transaction runs",
+		"\treturn nil, ErrNotInTransaction\n}\n\n// ours refuses", "\treturn tx.Statement.ConnPool, nil\n}\n\n// ours refuses",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		2, "enqueue into another database", "outbox/transaction.go",
+		"case theirs != own:", "case theirs == \"\":",
+		[]suite{{inOutbox, "TestOtherDatabase"}},
+	},
+	{
+		2, "take any *sql.Tx for one of the Store's pool", "outbox/transaction.go",
+		"ok && poolOf(tx) == reflect.ValueOf(s.pool.DB).Pointer()", "ok && poolOf(tx) != 0",
+		[]suite{{inOutbox, "TestOtherDatabase"}},
 	},
 	{
 		4, "claim while the broker is away", "dispatcher/dispatcher.go",
@@ -102,13 +113,38 @@ var mutants = []mutant{
 		[]suite{{inRetry, "TestResend"}},
 	},
 	{
-		7, "resend what a worker vouches for", "outbox/statements.go",
-		"AND queue = ? AND seen_at < {time ?} AND seen_at < {before ?}", "AND queue = ? AND sent_at < {time ?} AND sent_at < {before ?}",
+		7, "resend what a worker vouches for", "outbox/sweepsql.go",
+		"AND queue = ? AND seen_at < {time ?} AND `+aged(\"seen_at\")", "AND queue = ? AND sent_at < {time ?} AND `+aged(\"sent_at\")",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
+		7, "tell how far a queue has come by what others have finished", "outbox/sweepsql.go",
+		"t.queue = q.queue AND t.finished_at > {before ?}\n\t\tORDER BY t.queue DESC, ", "t.finished_at > {before ?}\n\t\tORDER BY ",
+		[]suite{{inOutbox, "TestAgesBesideABusyQueue"}},
+	},
+	{
+		8, "end a sweep although more remains", "retry/rounds.go",
+		"if remain == 0 || n == 0 {", "if remain >= 0 {",
+		[]suite{{inRetry, "TestSweepsGoOnWhileFull"}},
+	},
+	{
+		10, "have a sweep read over all dead entries, or nothing", "outbox/walk.go",
+		"return timedOut(err) && ctx.Err()", "return false && timedOut(err) && ctx.Err()",
+		[]suite{{inOutbox, "TestSweepsBesideALongTransaction"}},
+	},
+	{
+		1, "keep sessions that can only read", "outbox/pool.go",
+		"if sqlState(err) != readOnlyState {", "if sqlState(err) != readOnlyState || true {",
+		[]suite{{inOutbox, "TestReadOnlySessionsAreThrownAway"}},
+	},
+	{
+		8, "take in what may be another ledger's before one's own is known", "worker/intake.go",
+		"if !r.introduce(ctx) {", "if false && !r.introduce(ctx) {",
+		[]suite{{inWorker, "TestLedgerUnknown"}},
+	},
+	{
 		7, "take an outage of the ledger for the silence of workers", "retry/lost.go",
-		"clear(s.suspects)", "_ = s.suspects",
+		"\t\ts.beginAnew()\n\t\treturn nil, err", "\t\treturn nil, err",
 		[]suite{{inRetry, "TestResend"}},
 	},
 	{
@@ -132,14 +168,124 @@ var mutants = []mutant{
 		[]suite{{inDispatcher, "TestStalledIsPutOff"}},
 	},
 	{
-		8, "throw a connection away because of one stalled queue", "rabbitmq/stall.go",
+		8, "throw a connection away because of one stalled queue", "rabbitmq/lanes.go",
 		"c.g.stuck.Load() > maxStuck || !c.g.answers(c.outer)", "c.g.stuck.Load() >= 0 || !c.g.answers(c.outer)",
 		[]suite{{inFaults, "TestOneQueueStalls"}},
+	},
+	{
+		8, "accept a header that the broker acts on", "outbox/draft.go",
+		"case actedOn(name):", "case actedOn(name) && false:",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}, {inRabbitMQ, "TestHeadersTheBrokerActsOn"}},
+	},
+	{
+		8, "let one queue that cannot be declared stop all", "rabbitmq/publish.go",
+		"err := d.trouble(c.needs(i)); err != nil", "err := d.trouble(d.all); err != nil",
+		[]suite{{inRabbitMQ, "TestDriftStopsOneQueue"}},
+	},
+	{
+		8, "kill a connection for a call that the broker does not answer", "rabbitmq/within.go",
+		"g.stuck.Add(1) > maxStuck", "g.stuck.Add(1) > 0",
+		[]suite{{inRabbitMQ, "TestSilentQueues"}},
+	},
+	{
+		8, "subscribe to a queue that does not answer", "rabbitmq/consume.go",
+		"err = b.answersFor(ctx, queue); err == nil {", "err = b.answersFor(ctx, queue); err == nil || true {",
+		[]suite{{inRabbitMQ, "TestSilentQueues"}},
+	},
+	{
+		7, "take a queue that cannot answer for an empty one", "rabbitmq/waiting.go",
+		"\treturn 0, ackbox.ErrUnsure\n}\n\n// isInDoubt", "\treturn 0, nil\n}\n\n// isInDoubt",
+		[]suite{{inRabbitMQ, "TestSilentQueues"}},
+	},
+	{
+		7, "take a queue whose node is down for a deleted one", "rabbitmq/errors.go",
+		"e.Code == amqp.NotFound && strings.Contains", "e.Code == amqp.NotFound || strings.Contains",
+		[]suite{{inUnitRabbitMQ, "TestDeletedIsNotDown"}},
+	},
+	{
+		8, "put the jobs of a stalled queue off by their routes", "rabbitmq/stall.go",
+		"if job.Queue != \"\" {", "if job.Queue != \"\" && job.Exchange == \"\" {",
+		[]suite{{inUnitRabbitMQ, "TestStallsAreKeptByQueue"}},
+	},
+	{
+		8, "wait for each new routing key of a silent exchange", "rabbitmq/stall.go",
+		"x.keys >= maxStalledKeys", "x.keys >= 1_000*maxStalledKeys",
+		[]suite{{inUnitRabbitMQ, "TestStallsOfOneExchange"}},
+	},
+	{
+		8, "throw a connection away because it has too few channels", "rabbitmq/within.go",
+		"if !errors.Is(err, amqp.ErrChannelMax) {", "if err != nil {",
+		[]suite{{inRabbitMQ, "TestNegotiatedLimits"}},
+	},
+	{
+		8, "let the broker refuse a header that it routes by", "rabbitmq/message.go",
+		"if special(name) {", "if special(name) && false {",
+		[]suite{{inRabbitMQ, "TestBadMessagesDoNotStopTheirNeighbours"}},
+	},
+	{
+		4, "wait before another node is tried", "rabbitmq/slot.go",
+		"if s.hops < len(s.nodes.targets)-1 {", "if s.hops < 0 {",
+		[]suite{{inRabbitMQ, "TestNextNodeIsTaken"}},
 	},
 	{
 		9, "change a row whatever its try", "outbox/statements.go",
 		"ON r.id = t.id AND r.attempt = t.attempt AND coalesce", "ON r.id = t.id AND coalesce",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		8, "claim the oldest jobs, whatever their queue", "outbox/claimsql.go",
+		"?::bigint / count(*) OVER () + (row_number()", "?::bigint + 0 * count(*) OVER () + (row_number()",
+		[]suite{{inOutbox, "TestQuietQueueBesideABacklog"}},
+	},
+	{
+		8, "claim what the broker has no queue for", "outbox/queues.go",
+		"slices.Contains(except, name)", "false",
+		[]suite{{inOutbox, "TestExceptIsPassedOver"}},
+	},
+	{
+		8, "begin each claim with the same queue", "outbox/queues.go",
+		"q.last = name", "_ = name",
+		[]suite{{inOutbox, "TestEveryQueueIsServed"}},
+	},
+	{
+		8, "never look for queues that nobody named", "outbox/queues.go",
+		"\ts.queues.learn(found)", "\t_ = found",
+		[]suite{{inOutbox, "TestNewQueueIsFound"}},
+	},
+	{
+		4, "write rows of a queue that takes nothing", "dispatcher/dispatcher.go",
+		"if outcome.Unpublished && (", "if false && (",
+		[]suite{{inDispatcher, "TestUnavailableQueueIsLeftAlone"}},
+	},
+	{
+		10, "look again at once for what was left as it is", "dispatcher/dispatcher.go",
+		"case left == n:", "case left < 0:",
+		[]suite{{inDispatcher, "TestUnpublishedIsNoHotLoop"}},
+	},
+	{
+		10, "fetch all payloads of a batch", "outbox/batch.go",
+		"string(list), max(1, bytes))", "string(list), 1<<40)",
+		[]suite{{inOutbox, "TestBatchBytes"}},
+	},
+	{
+		10, "claim as much after a deadline as before", "outbox/size.go",
+		"z.rows, z.bytes = max(1, rows/2), max(1, bytes/2)", "z.rows, z.bytes = rows, bytes",
+		[]suite{{inUnitOutbox, "TestSize"}},
+	},
+	{
+		10, "write all payloads in one statement", "outbox/enqueue.go",
+		"payloadOf(drafts[:1<<size]) > maxInsert", "payloadOf(drafts[:1<<size]) < 0",
+		[]suite{{inOutbox, "TestEnqueueAllSplitsByBytes"}},
+	},
+	{
+		9, "let a frozen reader hold its rows for ever", "outbox/claim.go",
+		"unread := max(s.cfg.StatementTimeout, time.Second)", "unread := time.Hour",
+		[]suite{{inOutbox, "TestFrozenWhileReadingAClaim"}},
+	},
+	{
+		9, "read all that is dead in each claim", "outbox/front.go",
+		"\tcase timedOut(l.err):", "\tcase false:",
+		[]suite{{inUnitOutbox, "TestFrontAfterADeadline"}},
 	},
 	{
 		9, "let a frozen dispatcher hold its rows for ever", "outbox/claim.go",
@@ -153,13 +299,33 @@ var mutants = []mutant{
 	},
 	{
 		8, "acknowledge another ledger's job", "worker/stray.go",
-		"return own, h.Ledger != own, err", "return own, false, err",
+		`return own, h.Ledger != "" && h.Ledger != own`, "return own, false",
 		[]suite{{inWorker, "TestStrays"}},
+	},
+	{
+		8, "bring strays that came together to the same workers again", "worker/stray.go",
+		"if rand.IntN(2) == 0 {", "if rand.IntN(2) > 1 {",
+		[]suite{{inWorker, "TestStraysSpread"}},
 	},
 	{
 		8, "settle another ledger's job with one's own of the same id", "worker/held.go",
 		"return try{d.Ledger, d.ID, d.Attempt}", "return try{\"\", d.ID, d.Attempt}",
 		[]suite{{inWorker, "TestStrayIsNoCopy"}},
+	},
+	{
+		8, "read a large default partition while everybody is kept from it", "outbox/partitions.go",
+		"case needs:", "case needs && false:",
+		[]suite{{inOutbox, "TestPartitionsAreMadeBesideALargeDefault"}},
+	},
+	{
+		8, "leave the CHECK of a process that died, which refuses jobs", "outbox/partitions.go",
+		"if err := s.uncheck(ctx); err != nil {", "if err := ctx.Err(); err != nil {",
+		[]suite{{inOutbox, "TestPartitionsCheckIsTakenBack"}},
+	},
+	{
+		8, "take a row that is missing for one that has moved on", "outbox/finish.go",
+		"case !ok:\n\t\t\tverdicts[i] = ackbox.Missing", "case !ok:\n\t\t\tverdicts[i] = ackbox.Stale",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
 		5, "run a copy that was put aside without asking the ledger", "rabbitmq/message.go",

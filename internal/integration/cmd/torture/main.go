@@ -3,7 +3,7 @@
 // Command torture breaks everything under a small application, at random, for
 // minutes, and counts what was lost. See package torture, and `make torture`.
 //
-//	torture [-seed N] [-minutes M] [-only TEXT]
+//	torture [-seed N] [-minutes M] [-only TEXT] [-cluster]
 //
 // Its last line is the count; its status is 1 if anything was lost, invented or
 // had its effect twice.
@@ -29,9 +29,12 @@ func main() {
 	seed := flag.Uint64("seed", 0, "decides which faults come when; 0 draws one")
 	minutes := flag.Float64("minutes", 3, "how long faults come")
 	only := flag.String("only", "", "only faults whose name contains this")
+	cluster := flag.Bool("cluster", false, "three nodes of RabbitMQ instead of one, and faults of theirs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *seed, *minutes, *only)
+	err := run(ctx, torture.Config{
+		Seed: *seed, Duration: time.Duration(*minutes * float64(time.Minute)), Only: *only, Cluster: *cluster, Out: os.Stdout,
+	})
 	stop()
 	switch {
 	case errors.Is(err, errBooks): // told already
@@ -44,27 +47,24 @@ func main() {
 
 var errBooks = errors.New("the books do not balance")
 
-func run(ctx context.Context, seed uint64, minutes float64, only string) (err error) {
-	if minutes <= 0 || flag.NArg() > 0 {
-		return errors.New("usage: torture [-seed N] [-minutes M, more than 0] [-only TEXT]")
+func run(ctx context.Context, cfg torture.Config) (err error) {
+	if cfg.Duration <= 0 || flag.NArg() > 0 {
+		return errors.New("usage: torture [-seed N] [-minutes M, more than 0] [-only TEXT] [-cluster]")
 	}
-	if seed == 0 {
+	if cfg.Seed == 0 {
 		var b [4]byte
 		_, _ = rand.Read(b[:]) // never fails
-		seed = uint64(binary.BigEndian.Uint32(b[:]))
+		cfg.Seed = uint64(binary.BigEndian.Uint32(b[:]))
 	}
 	dir, err := os.MkdirTemp("", "ackbox-torture-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	shopd, err := site.Build(ctx, dir)
-	if err != nil {
+	if cfg.Shopd, err = site.Build(ctx, dir); err != nil {
 		return err
 	}
-	result, err := torture.Run(ctx, torture.Config{
-		Seed: seed, Duration: time.Duration(minutes * float64(time.Minute)), Only: only, Shopd: shopd, Out: os.Stdout,
-	})
+	result, err := torture.Run(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,10 @@ import (
 func raceDetector(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
+	if goEnv(ctx, "CGO_ENABLED") == "0" {
+		fmt.Fprintln(os.Stderr, "testall: running without the race detector, as CGO_ENABLED=0 asks")
+		return false
+	}
 	if hasCompiler(ctx) {
 		return true
 	}
@@ -38,14 +42,19 @@ func raceDetector(ctx context.Context) bool {
 }
 
 func hasCompiler(ctx context.Context) bool {
-	out, err := exec.CommandContext(ctx, "go", "env", "CC").Output()
-	if err != nil {
-		return false
-	}
-	compiler := strings.Fields(string(out)) // it may carry flags
+	compiler := strings.Fields(goEnv(ctx, "CC")) // it may carry flags
 	if len(compiler) == 0 {
 		return false
 	}
-	_, err = exec.LookPath(compiler[0])
+	_, err := exec.LookPath(compiler[0])
 	return err == nil
+}
+
+// goEnv is a setting of the go command, or "" if it does not tell.
+func goEnv(ctx context.Context, name string) string {
+	out, err := exec.CommandContext(ctx, "go", "env", name).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }

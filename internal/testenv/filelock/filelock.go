@@ -1,6 +1,6 @@
 //go:build unix
 
-package services
+package filelock
 
 import (
 	"context"
@@ -15,16 +15,17 @@ import (
 // patience bounds the wait for another command that starts, stops or installs.
 const patience = 15 * time.Minute
 
-// lock keeps other commands from starting and stopping servers of the same
-// folder meanwhile. The operating system releases it if we are killed.
-func lock(ctx context.Context, root string) (unlock func(), err error) {
+// Take waits until no other process holds the lock of a folder, and takes it. The
+// folder is made if it is missing. The operating system releases the lock if we
+// are killed.
+func Take(ctx context.Context, dir string) (release func(), err error) {
 	// Open to all: PostgreSQL's own account has to pass.
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return nil, fmt.Errorf("services: %w", err)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	f, err := os.OpenFile(filepath.Join(root, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("services: %w", err)
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -41,7 +42,7 @@ func lock(ctx context.Context, root string) (unlock func(), err error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("another services command holds %s: %w", f.Name(), ctx.Err()), f.Close())
+			return nil, errors.Join(fmt.Errorf("another command holds %s: %w", f.Name(), ctx.Err()), f.Close())
 		case <-tick.C:
 		}
 	}
