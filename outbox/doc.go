@@ -75,6 +75,18 @@
 // default_transaction_read_only is off. A statement_timeout or lock_timeout below
 // Config.StatementTimeout ends statements sooner.
 //
+// # Sessions that can only read
+//
+// A session to a primary that has been demoted refuses every write (SQLSTATE 25006)
+// for as long as it lives. A statement of the Store's own that meets one has all idle
+// sessions of the pool asked, and those that can only read closed. [Enqueue] and
+// [Complete] in a transaction of the caller's return the error instead: the
+// connection is the transaction's and goes back to the pool with its end.
+// [Store.Transaction] looks after that, too; a process that enqueues in any other
+// way, and does nothing else, should set SetConnMaxLifetime. Open the database with
+// all its hosts and target_session_attrs=read-write, so that new sessions find the
+// one that writes.
+//
 // # SQLite
 //
 // A SQLite file has one writer at a time, and a connection that finds another
