@@ -59,7 +59,7 @@ func TestDropPartitions(t *testing.T) {
 		"just done":               put(t, db, 10, 17, onceSent+"state = 'done', finished_at = now() - interval '71 hours'"),
 		"just cancelled":          put(t, db, 10, 18, onceSent+"state = 'cancelled', finished_at = now()"),
 		"event":                   put(t, db, 10, 19, onceSent+"state = 'sent', queue = '', finished_at = now()"),
-		"of the future":           put(t, db, 10, 20, onceSent+"state = 'done', finished_at = 'infinity'"),
+		"of the future":           put(t, db, 10, 20, onceSent+"state = 'done', finished_at = now() + interval '1000 years'"),
 		"in the default":          put(t, db, 20, 1, over+"state = 'done'"),
 		"in a later one":          put(t, db, 3, 1, over+"state = 'done'"),
 	}

@@ -235,9 +235,9 @@ func PingPostgres(ctx context.Context, dsn string) error {
 }
 
 // ask runs a statement in a session of its own and returns its one value, if it
-// has one.
+// has one. It prepares nothing: behind PgBouncer the next session may be the same.
 func ask[T any](ctx context.Context, dsn, statement string) (value T, err error) {
-	db, err := gorm.Open(postgres.Open(dsn), &gorm.Config{
+	db, err := gorm.Open(postgres.New(postgres.Config{DSN: dsn, PreferSimpleProtocol: true}), &gorm.Config{
 		Logger: logger.Discard, DisableAutomaticPing: true,
 	})
 	if err != nil {
