@@ -22,6 +22,8 @@ type suspicion struct {
 	// lost is the bound of what was found to be lost at that time and is not
 	// all sent again yet. What is lost stays so, whatever is seen later.
 	lost, found time.Time
+	// silent: the queue has not answered the latest look, which was said.
+	silent bool
 }
 
 // Resend sends jobs again that are lost between broker and worker, and returns
@@ -96,7 +98,14 @@ func (s *Sweeper) beginAnew() {
 // what every look of the suspicion, this one included, agrees on.
 func (s *Sweeper) suspect(ctx context.Context, age ackbox.QueueAge, suspect suspicion) (suspicion, error) {
 	bound, err := s.look(ctx, age)
+	silent := errors.Is(err, ackbox.ErrUnsure)
+	if silent && !suspect.silent {
+		s.cfg.Logger.WarnContext(ctx, "retry: a queue does not answer, so none of its jobs is taken for lost", "queue", age.Queue, "error", err)
+	}
+	suspect.silent = silent
 	switch {
+	case silent:
+		return suspect, nil
 	case err != nil:
 		// Nothing was seen: that neither adds to the suspicion nor ends it.
 		return suspect, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -174,5 +175,42 @@ func TestResendFailsWithTheLedger(t *testing.T) {
 	s := &store{ages: func(context.Context) ([]ackbox.QueueAge, error) { return nil, errBase }}
 	if n, err := newSweeper(t, s, waiting(nothingWaits), retry.Config{}).Resend(t.Context()); n != 0 || !errors.Is(err, errBase) {
 		t.Errorf("got %d, %v", n, err)
+	}
+}
+
+// That a queue cannot say whether it is empty is told once, is no failure, and
+// neither adds to a suspicion nor ends it.
+func TestQueueThatCannotTell(t *testing.T) {
+	t.Parallel()
+	now, silent, resent := epoch, false, 0
+	s := &store{
+		ages: func(context.Context) ([]ackbox.QueueAge, error) {
+			return []ackbox.QueueAge{{Queue: "q", Now: now}}, nil
+		},
+		resend: func(context.Context, string, time.Time, time.Duration, int) (int, error) {
+			resent++
+			return 1, nil
+		},
+	}
+	b := waiting(func(string) (int, error) {
+		if silent {
+			return 0, fmt.Errorf("rabbitmq: %w", ackbox.ErrUnsure)
+		}
+		return 0, nil
+	})
+	var log strings.Builder
+	sweeper := newSweeper(t, s, b, retry.Config{StuckAfter: 8 * time.Minute, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for _, look := range []struct {
+		at     float64
+		silent bool
+		resent int
+	}{{1, true, 0}, {2, false, 0}, {4.5, true, 0}, {5, true, 0}, {5.5, false, 0}, {6, false, 1}} {
+		now, silent = minute(look.at), look.silent
+		if _, err := sweeper.Resend(t.Context()); err != nil || resent != look.resent {
+			t.Errorf("minute %v: resent %d times, %v; want %d", look.at, resent, err, look.resent)
+		}
+	}
+	if n := strings.Count(log.String(), "taken for lost"); n != 2 {
+		t.Errorf("it was said %d times, want once for each of 2 silences:\n%s", n, &log)
 	}
 }

@@ -24,7 +24,7 @@ func TestManyDispatchersInPeace(t *testing.T) {
 			for i := range dispatchers {
 				dispatchers[i] = s.process(func(cfg *shop.Config) {
 					dispatcherOnly(cfg)
-					cfg.Name, cfg.Connections = fmt.Sprint("dispatcher", i), 5
+					cfg.Name, cfg.Connections, cfg.Heartbeat = fmt.Sprint("dispatcher", i), 5, 10*time.Second
 				})
 			}
 			s.process(workerOnly)

@@ -140,13 +140,20 @@ func TestBuryAndRequeueDead(t *testing.T) {
 		t.Errorf("RequeueDead without a dead queue: %d, %v", n, err)
 	}
 	const messages = 5
+	// Before anything is in the queue: one that seems empty is asked for a message,
+	// which goes to the end if there is one.
+	s := f.subscribe(work, messages)
+	eventually(t, func() bool {
+		q, err := ch.QueueDeclarePassive(work, true, false, false, false, nil)
+		f.must("look at the queue", err)
+		return q.Consumers > 0
+	}, func() any { return "no consumer" })
 	for i := range messages {
 		msg := amqp.Publishing{MessageId: string(rune('a' + i)), Headers: amqp.Table{"n": int32(i), ackbox.HeaderAttempt: int32(7)}, Body: []byte("body")}
 		if err := ch.Publish("", work, true, false, msg); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := f.subscribe(work, messages)
 	cause := "handler: " + strings.Repeat("é", 1000)
 	for range messages {
 		d := s.next()

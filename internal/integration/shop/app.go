@@ -45,6 +45,9 @@ type Config struct {
 	// StuckAfter of the sweeper (default 4 s) and JobTimeout of the worker
 	// (default 5 s).
 	StuckAfter, JobTimeout time.Duration
+	// Heartbeat of the connections to the broker (default 1 s, which a machine that
+	// has other things to do takes for a fault).
+	Heartbeat time.Duration
 	// Wire is how long a batch may be on the wire (default 4 s).
 	Wire time.Duration
 
@@ -99,7 +102,7 @@ func Open(cfg Config) (a *App, err error) {
 	a.Broker, err = rabbitmq.New(rabbitmq.Config{
 		URL: cfg.AMQPURL, URLs: cfg.AMQPURLs, Topology: cfg.topology(), Name: cfg.Name, Logger: cfg.Logger,
 		ConfirmTimeout: confirmTimeout, DialTimeout: 3 * time.Second, WriteTimeout: 2 * time.Second,
-		Heartbeat: time.Second, MaxBackoff: 500 * time.Millisecond,
+		Heartbeat: cmp.Or(cfg.Heartbeat, time.Second), MaxBackoff: 500 * time.Millisecond,
 	})
 	if err != nil {
 		return a, err
