@@ -51,7 +51,8 @@ type Config struct {
 	// make it fewer (outbox.Config.MaxBatchBytes). Default 512; 1 to 5000.
 	BatchSize int
 	// InFlight is how many batches may be on the wire at once, so that database
-	// and broker work at the same time. Each uses one database connection.
+	// and broker work at the same time. Each uses one database connection, and so
+	// does a small one beside full batches, for other queues than theirs.
 	// Default 2; 1 to 64.
 	InFlight int
 	// PollInterval is how long an idle dispatcher waits before it looks for

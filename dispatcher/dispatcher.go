@@ -19,6 +19,7 @@ type Dispatcher struct {
 	broker  Broker
 	cfg     Config
 	running atomic.Bool
+	crowd   crowd
 
 	sent, refused, dead, unknown atomic.Int64
 }
@@ -71,16 +72,40 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	// batch, so that claims never compete and publishing overlaps.
 	turn := make(chan *pace, 1)
 	turn <- &pace{interval: d.cfg.PollInterval}
-	var lanes errgroup.Group
+	wake, wakeQuiet := make(chan struct{}, 1), make(chan struct{}, 1)
+	beside, stop := context.WithCancel(ctx)
+	defer stop()
+	var helpers, lanes errgroup.Group
+	helpers.Go(func() error { spread(beside, d.outbox.Wake(), wake, wakeQuiet); return nil })
+	helpers.Go(func() error { d.quietLane(beside, turn, wakeQuiet); return nil })
 	for range d.cfg.InFlight {
-		lanes.Go(func() error { return d.lane(ctx, turn) })
+		lanes.Go(func() error { return d.lane(ctx, turn, wake) })
 	}
-	return lanes.Wait()
+	err := lanes.Wait()
+	stop()
+	return errors.Join(err, helpers.Wait())
+}
+
+// spread passes every signal of from on to each of to, until ctx ends.
+func spread(ctx context.Context, from <-chan struct{}, to ...chan<- struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-from:
+		}
+		for _, c := range to {
+			select {
+			case c <- struct{}{}:
+			default: // one is waiting there already
+			}
+		}
+	}
 }
 
 // lane claims, publishes and records one batch after the other. It ends with
 // ctx or with the broker.
-func (d *Dispatcher) lane(ctx context.Context, turn chan *pace) error {
+func (d *Dispatcher) lane(ctx context.Context, turn chan *pace, wake <-chan struct{}) error {
 	trouble := time.Duration(0) // the last pause after a failure
 	for {
 		var p *pace
@@ -96,7 +121,10 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace) error {
 				turn <- p
 			}
 		}
-		err := d.batch(ctx, p, pass)
+		var err error
+		if p.wait(ctx, wake) {
+			err = d.batch(ctx, p, ackbox.Claim{Limit: d.cfg.BatchSize}, pass)
+		}
 		switch {
 		case err == nil:
 			trouble = 0
@@ -106,7 +134,7 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace) error {
 			return fmt.Errorf("dispatcher: %w", err)
 		default:
 			trouble = min(max(minTrouble, 2*trouble), maxTrouble)
-			d.cfg.Logger.ErrorContext(ctx, "dispatcher: a batch failed; its jobs stay publishable", "error", err, "retry_in", trouble)
+			d.failed(ctx, err, trouble)
 			// Before a claim, the lanes that wait for their turn would only meet
 			// the same; after it they may have it, and see for themselves.
 			sleep(ctx, jitter(trouble))
@@ -115,19 +143,28 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace) error {
 	}
 }
 
-// batch waits until there is work and carries one batch of it. It calls pass
-// as soon as the claim is made.
-func (d *Dispatcher) batch(ctx context.Context, p *pace, pass func()) error {
-	if !p.wait(ctx, d.outbox.Wake()) {
-		return nil
-	}
+// failed says that a batch did not come through.
+func (d *Dispatcher) failed(ctx context.Context, err error, retryIn time.Duration) {
+	d.cfg.Logger.ErrorContext(ctx, "dispatcher: a batch failed; its jobs stay publishable", "error", err, "retry_in", retryIn)
+}
+
+// batch carries one batch, if there is work. It calls pass as soon as the claim
+// is made.
+func (d *Dispatcher) batch(ctx context.Context, p *pace, claim ackbox.Claim, pass func()) error {
 	// Nothing is claimed, nor written, while the broker is away.
 	if err := d.broker.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for the broker: %w", err)
 	}
+	claim.Except = append(claim.Except, d.broker.Unavailable()...)
 	unanswered, left := 0, 0
-	n, err := d.outbox.Relay(ctx, ackbox.Claim{Limit: d.cfg.BatchSize, Except: d.broker.Unavailable()}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		p.found(len(jobs) >= d.cfg.BatchSize)
+	leave := func() {}
+	defer func() { leave() }()
+	n, err := d.outbox.Relay(ctx, claim, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		full := len(jobs) >= claim.Limit
+		if full {
+			leave = d.crowd.enter(jobs)
+		}
+		p.found(full)
 		pass()
 		var transitions []ackbox.Transition
 		transitions, unanswered, left = d.publish(ctx, jobs)

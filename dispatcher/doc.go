@@ -11,6 +11,8 @@
 //     written. When it is back, the dispatcher resumes at full speed by itself.
 //   - A queue for which the broker takes nothing is left alone: its rows are
 //     neither claimed nor written, and the jobs of other queues go on.
+//   - A job does not wait for the backlog of another queue: beside the lanes that
+//     full batches of it keep busy, a small one carries what other queues have.
 //   - Any number of dispatchers may run at once; no row is in two batches.
 //   - Cancelling [Dispatcher.Run] stops the claiming; batches in hand are
 //     published and recorded before it returns.

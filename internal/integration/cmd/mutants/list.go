@@ -118,6 +118,11 @@ var mutants = []mutant{
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
+		8, "let full batches of one queue keep every lane", "dispatcher/dispatcher.go",
+		"leave = d.crowd.enter(jobs)", "_ = d.crowd.enter",
+		[]suite{{inDispatcher, "TestQuietQueueBesideFullLanes"}},
+	},
+	{
 		7, "tell how far a queue has come by what others have finished", "outbox/sweepsql.go",
 		"t.queue = q.queue AND t.finished_at > {before ?}\n\t\tORDER BY t.queue DESC, ", "t.finished_at > {before ?}\n\t\tORDER BY ",
 		[]suite{{inOutbox, "TestAgesBesideABusyQueue"}},
