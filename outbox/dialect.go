@@ -20,9 +20,9 @@ type dialect struct {
 	// on the wire for seconds. {start}, in conditions, is now(): an index can
 	// serve it, where clock_timestamp() is volatile and would scan.
 	tokens []string
-	// identityType and newIdentity are the column of a ledger's identity and how
-	// the database makes one.
-	identityType, newIdentity string
+	// newIdentity is how a ledger's identity is made: 12 random hexadecimal digits,
+	// since each message carries it.
+	newIdentity string
 	// numbered makes ? into $1, $2, …
 	numbered bool
 	// idList encodes ids for the {in ids} token.
@@ -49,8 +49,7 @@ var postgresDialect = &dialect{
 	name:    "postgres",
 	schemas: true,
 
-	identityType: "uuid",
-	newIdentity:  "gen_random_uuid()",
+	newIdentity: "left(replace(gen_random_uuid()::text, '-', ''), 12)",
 
 	numbered: true,
 	tokens: []string{
@@ -65,7 +64,6 @@ var postgresDialect = &dialect{
 		"{json ?}", "?::jsonb",
 		"{id}", "id::text",
 		"{t.id}", "t.id::text",
-		"{uuid ledger}", "ledger::text",
 		"{hex payload}", "encode(payload, 'hex')",
 		"{micros now}", micros("clock_timestamp()"),
 		"{micros created_at}", micros("created_at"),
@@ -123,9 +121,7 @@ const sqliteNow = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 var sqliteDialect = &dialect{
 	name: "sqlite",
 
-	identityType: "text",
-	newIdentity: `lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
-		|| '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))`,
+	newIdentity: "lower(hex(randomblob(6)))",
 
 	tokens: []string{
 		"{now}", sqliteNow,
@@ -138,7 +134,6 @@ var sqliteDialect = &dialect{
 		"{size}", "length(payload) + coalesce(length(headers), 0)",
 		"{json ?}", "?",
 		"{id}", "id",
-		"{uuid ledger}", "ledger",
 		"{hex payload}", "hex(payload)",
 		"{micros now}", sqliteNow,
 		"{micros created_at}", "created_at",

@@ -190,7 +190,7 @@ func ExampleStore_MigrationSQL() {
 	}
 	// Output:
 	// BEGIN;
-	// CREATE TABLE IF NOT EXISTS "public"."ackbox_jobs_migrations" (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP, ledger uuid);
+	// CREATE TABLE IF NOT EXISTS "public"."ackbox_jobs_migrations" (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP, ledger text);
 	// CREATE TABLE "public"."ackbox_jobs" (
 	// CREATE INDEX ackbox_jobs_pending ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'pending';
 	// CREATE INDEX ackbox_jobs_nacked ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'nacked';

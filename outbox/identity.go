@@ -5,12 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/ackbox/ackbox"
 )
 
-// Identity returns the identity of the Store's ledger, a UUID that its migration
-// made: messages carry it, so that of two applications that consume a queue of the
+// Identity returns the identity of the Store's ledger, 12 hexadecimal digits that
+// its migration drew: messages carry it, so that of two applications that consume a queue of the
 // same name neither takes the other's jobs for its own. It is read once, bounded by
 // Config.StatementTimeout, by [Store.Migrate] or by whatever needs it first. A copy
 // of a database has the identity of its original until somebody gives it another,
@@ -35,6 +36,9 @@ func (s *Store) identityIn(ctx context.Context, c reader) (string, error) {
 	return id, nil
 }
 
+// identity is how one may look that somebody has given by hand.
+var identity = regexp.MustCompile(`^[0-9a-z-]{8,40}$`)
+
 // reader is what *sql.DB, *sql.Tx and gorm.ConnPool have in common for reading.
 type reader interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -45,7 +49,7 @@ func (s *Store) readIdentity(ctx context.Context, c reader) (string, error) {
 	var id sql.NullString
 	err := c.QueryRowContext(ctx, s.sql.identity).Scan(&id)
 	switch {
-	case errors.Is(err, sql.ErrNoRows), err == nil && !validID(id.String):
+	case errors.Is(err, sql.ErrNoRows), err == nil && !identity.MatchString(id.String):
 		return "", fmt.Errorf("%s has none for version 1: was it made by Store.Migrate or MigrationSQL?", s.versionTable())
 	case err != nil:
 		return "", err

@@ -169,7 +169,7 @@ func (s *Store) MigrationSQL() string {
 func (s *Store) migrationsAfter(version int) []string {
 	var steps []string
 	if version == 0 {
-		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP, ledger `+s.d.identityType+`);`)
+		steps = append(steps, `CREATE TABLE IF NOT EXISTS `+s.versionTable()+` (version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP, ledger text);`)
 	}
 	partitioned := ""
 	if s.cfg.Partitioned {

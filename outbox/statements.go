@@ -74,7 +74,7 @@ func newStatements(d *dialect, cfg Config) statements {
 
 	s := statements{table: table}
 
-	s.identity = text(`SELECT {uuid ledger} FROM ` + versionTable(table) + ` WHERE version = 1`)
+	s.identity = text(`SELECT ledger FROM ` + versionTable(table) + ` WHERE version = 1`)
 
 	// Enqueue. Only a few numbers of rows have a statement, so that many calls
 	// do not fill the drivers' caches of prepared statements.

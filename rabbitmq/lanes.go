@@ -46,18 +46,22 @@ func (c *call) lanes(todo []int) []lane {
 		lanes []lane
 		tries lane
 		next  int
+		n     int
+		last  destination // jobs come queue by queue
 	)
 	for _, i := range todo {
-		d := c.to(i)
-		n, seen := number[d]
-		if !seen {
-			if patience := c.b.stalls.patience(d); patience > 0 {
-				tries.patience = max(tries.patience, patience)
-				n = -1
-			} else {
-				n, next = next%most, next+1
+		if d := c.to(i); d != last {
+			var seen bool
+			if n, seen = number[d]; !seen {
+				if patience := c.b.stalls.patience(d); patience > 0 {
+					tries.patience = max(tries.patience, patience)
+					n = -1
+				} else {
+					n, next = next%most, next+1
+				}
+				number[d] = n
 			}
-			number[d] = n
+			last = d
 		}
 		if n < 0 {
 			tries.indexes = append(tries.indexes, i)

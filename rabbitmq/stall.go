@@ -89,6 +89,9 @@ func (s *stalls) place(d destination) destination {
 func (s *stalls) admits(d destination) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.known) == 0 {
+		return true
+	}
 	d = s.place(d)
 	known, stalled := s.known[d]
 	if !stalled {
