@@ -263,8 +263,9 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 		}
 		s.place(5, shop.Plan{})
 		s.eventually("all are back", func() error {
-			if got := s.toRabbitMQ.Accepted(); got < connections+3 || s.toRabbitMQ.Connections() < 3 {
-				return fmt.Errorf("%d of %d connections", got, connections+3)
+			// The control connection comes back when somebody needs it.
+			if got := s.toRabbitMQ.Accepted(); got < connections+2 || s.toRabbitMQ.Connections() < 2 {
+				return fmt.Errorf("%d of %d connections", got, connections+2)
 			}
 			return nil
 		})
@@ -278,8 +279,8 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 	var after numbers
 	s.eventually("nothing is left", func() error {
 		after = take()
-		if after.goroutines > before.goroutines || after.connections != before.connections || after.channels > before.channels ||
-			after.toBroker != before.toBroker || after.toDatabase > 20 /* the pool's size */ {
+		if after.goroutines > before.goroutines || after.connections > before.connections || after.channels > before.channels ||
+			after.toBroker > before.toBroker || after.toDatabase > 20 /* the pool's size */ {
 			return fmt.Errorf("%+v, before: %+v", after, before)
 		}
 		return nil
