@@ -76,6 +76,8 @@ func TestSilentQueues(t *testing.T) {
 		waits[queue] = f.subscribe(queue, 1)
 	}
 	f.must("Ack", s.next().Receipt.Ack())
+	const lost = "rabbitmq: not connected"
+	before := f.logged(lost)
 	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); {
 		for _, queue := range []string{silent, desert, classic} {
 			began := time.Now()
@@ -96,6 +98,9 @@ func TestSilentQueues(t *testing.T) {
 		cancel()
 		f.publish(jobs(good, 1), ackbox.Acked)
 		f.must("Ack", s.next().Receipt.Ack())
+	}
+	if n := f.logged(lost) - before; n > 0 {
+		t.Errorf("%d connections were lost by calls that were not answered", n)
 	}
 	o := f.publish(append(jobs(silent, 3), jobs(good, 1)...), ackbox.Unknown, ackbox.Unknown, ackbox.Unknown, ackbox.Acked)
 	if !o[0].Stalled {
