@@ -31,8 +31,8 @@ type Config struct {
 	// There is no way back to a node because it is up again: connections spread
 	// anew when they are lost. The names that amqps verifies are those in the URLs.
 	URLs []string
-	// Name is shown by the broker beside the connections, followed by "publish"
-	// or "consume": up to 200 bytes of printable UTF-8. Default "ackbox
+	// Name is shown by the broker beside the connections, followed by "publish",
+	// "consume" or "control": up to 200 bytes of printable UTF-8. Default "ackbox
 	// <hostname> <pid>".
 	Name string
 	// TLS configures amqps: authorities, client certificates. It is cloned, and

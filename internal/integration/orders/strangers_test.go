@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -131,18 +132,14 @@ func (a *application) enqueue(n int) {
 // done waits until n jobs are done and says how many ran more than once.
 func (a *application) done(n int, within time.Duration) {
 	a.t.Helper()
-	deadline := time.Now().Add(within)
-	for {
+	eventually(a.t, within, a.name+": all jobs are done", func() error {
 		counts, err := a.store.Counts(a.t.Context())
 		a.must(err)
-		if counts[ackbox.Done] == n {
-			break
+		if counts[ackbox.Done] != n {
+			return fmt.Errorf("the jobs are %v, want %d done", counts, n)
 		}
-		if time.Now().After(deadline) {
-			a.t.Fatalf("%s: after %v the jobs are %v, want %d done", a.name, within, counts, n)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return nil
+	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.ran) != n {
