@@ -1,11 +1,8 @@
-// Package ackbox holds the words that every other package of Ackbox shares:
-// a [Job] and its [State], what a broker answered ([Outcome]), what happens to
-// a job's row next ([Transition]), and a message in a worker's hands
-// ([Delivery]).
+// Package ackbox holds the words that applications and all packages of Ackbox share:
+// a [Job], its [Args] and its [State], the [Topology] of queues and exchanges, and the
+// errors that mean something to a handler.
 //
-// It owns no I/O, starts nothing and imports the standard library only. Read
-// it first: dispatcher, worker, outbox, rabbitmq and memory meet nowhere else,
-// so each of them can be tested, or replaced, without the others.
+// It owns no I/O, starts nothing and imports the standard library only.
 //
 // # The ledger
 //

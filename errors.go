@@ -24,11 +24,3 @@ var ErrBusy = errors.New("ackbox: the job's row could not be had in time")
 
 // ErrClosed says that the object was closed by its owner.
 var ErrClosed = errors.New("ackbox: closed")
-
-// ErrNoQueue says that a queue does not exist on the broker, so no message can
-// be waiting in it.
-var ErrNoQueue = errors.New("ackbox: the queue does not exist on the broker")
-
-// ErrUnsure says that a broker's answer, that nothing waits in a queue, may be no
-// answer at all: nothing follows from it.
-var ErrUnsure = errors.New("ackbox: the queue itself does not answer")

@@ -36,8 +36,11 @@ type Job struct {
 	// with [HeaderPrefix] are reserved.
 	Headers map[string]string
 	// Attempt is the number of the current try, starting at 1. An outage or a
-	// snooze does not raise it.
+	// snooze does not raise it; nothing ever lowers it.
 	Attempt int
+	// AttemptsBefore are the tries that were made before an operator requeued the
+	// job: it has MaxAttempts more of them since.
+	AttemptsBefore int
 	// MaxAttempts is the number of tries that are allowed, at least 1; 0 means
 	// that the worker's default applies (a message without a row).
 	MaxAttempts int
@@ -46,6 +49,9 @@ type Job struct {
 	Resend int
 	// PublishAttempt counts how often the broker refused this job so far.
 	PublishAttempt int
+	// RefusedFor is how long ago the broker first refused this try, by the
+	// database's clock, as its dispatcher read it; 0 if it never did.
+	RefusedFor time.Duration
 	// CreatedAt is when the row was written, by the database's clock.
 	CreatedAt time.Time
 	// Ledger is the identity of the outbox table in which this job's row stands,
@@ -67,12 +73,18 @@ const (
 	HeaderLedger = HeaderPrefix + "ledger"
 	// HeaderAttempt is Job.Attempt, an integer; 1 if it is absent.
 	HeaderAttempt = HeaderPrefix + "attempt"
+	// HeaderAttemptsBefore is Job.AttemptsBefore, an integer; 0 if it is absent.
+	HeaderAttemptsBefore = HeaderPrefix + "attempts-before"
 	// HeaderMaxAttempts is Job.MaxAttempts, an integer.
 	HeaderMaxAttempts = HeaderPrefix + "max-attempts"
 	// HeaderResend is Job.Resend, an integer; 0 if it is absent.
 	HeaderResend = HeaderPrefix + "resend"
-	// HeaderStrays is Delivery.Strays, an integer; 0 if it is absent.
+	// HeaderStrays counts how often a worker of another ledger put the message aside,
+	// an integer; 0 if it is absent.
 	HeaderStrays = HeaderPrefix + "strays"
+	// HeaderRenewals counts how often a message without a row was replaced by a fresh
+	// copy because the broker had returned it so often, an integer; 0 if it is absent.
+	HeaderRenewals = HeaderPrefix + "renewals"
 	// HeaderError is the last error of a message that was buried in the
 	// broker's dead queue because no row stands behind it.
 	HeaderError = HeaderPrefix + "error"

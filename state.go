@@ -1,7 +1,8 @@
 package ackbox
 
 // State says where a job is. The row of every job carries exactly one, and it
-// changes only by a guarded [Transition].
+// changes only by a transition that is
+// guarded by the id and the try.
 type State string
 
 const (
@@ -10,6 +11,9 @@ const (
 	// Nacked jobs were refused by the broker (basic.nack, or basic.return
 	// because no queue was bound); they are due for another publish later.
 	Nacked State = "nacked"
+	// Refused jobs were refused by the broker for too long. A worker of their queue
+	// calls FailAction next, and then they are dead.
+	Refused State = "refused"
 	// Sent jobs were confirmed and routed by the broker; a worker has them or
 	// will. A publish-only message ends here.
 	Sent State = "sent"
@@ -24,7 +28,7 @@ const (
 
 // States lists every state in the order in which a job can meet them.
 func States() []State {
-	return []State{Pending, Nacked, Sent, Done, Dead, Cancelled}
+	return []State{Pending, Nacked, Refused, Sent, Done, Dead, Cancelled}
 }
 
 // Final reports whether no loop of Ackbox moves a job out of s by itself:
@@ -36,7 +40,7 @@ func (s State) Final() bool {
 // Valid reports whether s is one of [States].
 func (s State) Valid() bool {
 	switch s {
-	case Pending, Nacked, Sent, Done, Dead, Cancelled:
+	case Pending, Nacked, Refused, Sent, Done, Dead, Cancelled:
 		return true
 	}
 	return false

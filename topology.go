@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ackbox/ackbox/internal/name"
 )
 
 // DefaultQueue is the work queue used where none is named.
@@ -61,7 +63,7 @@ type Queue struct {
 type Binding struct {
 	// Exchange is one of Topology.Exchanges.
 	Exchange string
-	// RoutingKey is at most [MaxNameLen] bytes of UTF-8 without NUL; an exchange
+	// RoutingKey is at most [name.MaxLen] bytes of UTF-8 without NUL; an exchange
 	// of the kind [Topic] takes it for a pattern.
 	RoutingKey string
 }
@@ -113,7 +115,7 @@ func (t Topology) Validate() error {
 	exchanges := make(map[string]bool, len(t.Exchanges))
 	for i, x := range t.Exchanges {
 		field := fmt.Sprintf("Exchanges[%d]", i)
-		errs = append(errs, CheckName(field+".Name", x.Name))
+		errs = append(errs, name.Check(field+".Name", x.Name))
 		if exchanges[x.Name] {
 			errs = append(errs, fmt.Errorf("ackbox: %s.Name %q is listed twice", field, x.Name))
 		}
@@ -127,7 +129,7 @@ func (t Topology) Validate() error {
 	queues := make(map[string]bool, len(t.Queues))
 	for i, q := range t.Queues {
 		field := fmt.Sprintf("Queues[%d]", i)
-		errs = append(errs, CheckName(field+".Name", q.Name))
+		errs = append(errs, name.Check(field+".Name", q.Name))
 		if queues[q.Name] {
 			errs = append(errs, fmt.Errorf("ackbox: %s.Name %q is listed twice", field, q.Name))
 		}
@@ -145,8 +147,8 @@ func (t Topology) Validate() error {
 			if !utf8.ValidString(b.RoutingKey) || strings.ContainsRune(b.RoutingKey, 0) {
 				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey %.100q: want valid UTF-8 without NUL", field, j, b.RoutingKey))
 			}
-			if len(b.RoutingKey) > MaxNameLen {
-				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey is %d bytes long: at most %d are allowed", field, j, len(b.RoutingKey), MaxNameLen))
+			if len(b.RoutingKey) > name.MaxLen {
+				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey is %d bytes long: at most %d are allowed", field, j, len(b.RoutingKey), name.MaxLen))
 			}
 		}
 	}

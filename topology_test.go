@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/name"
 )
 
 func TestTopologyValidate(t *testing.T) {
 	t.Parallel()
 	queue := func(q ackbox.Queue) ackbox.Topology { return ackbox.Topology{Queues: []ackbox.Queue{q}} }
 	shop := []ackbox.Exchange{{Name: "shop"}}
-	long := strings.Repeat("k", ackbox.MaxNameLen+1)
+	long := strings.Repeat("k", name.MaxLen+1)
 	tests := map[string]struct {
 		topology ackbox.Topology
 		want     []string // parts of the error; none for no error
@@ -43,8 +44,8 @@ func TestTopologyValidate(t *testing.T) {
 			[]string{"Exchanges[0].Name", "Exchanges[0].Kind", "Queues[0].Name", "Queues[0].Type", "Queues[0].MaxLength"},
 		},
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
+	for title, tt := range tests {
+		t.Run(title, func(t *testing.T) {
 			t.Parallel()
 			err := tt.topology.Validate()
 			if len(tt.want) == 0 && err != nil {

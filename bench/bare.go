@@ -10,6 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -140,16 +141,16 @@ func (*unconfirmed) Unavailable() []string { return nil }
 func (u *unconfirmed) Ready(context.Context) error { return nil }
 
 // Publish implements dispatcher.Broker.
-func (u *unconfirmed) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+func (u *unconfirmed) Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	outcomes := make([]ackbox.Outcome, len(jobs))
+	outcomes := make([]core.Outcome, len(jobs))
 	for i, job := range jobs {
 		m := publishing(job.ID, job.Kind, job.Payload, job.CreatedAt, headers())
 		if err := u.ch.PublishWithContext(ctx, job.Exchange, job.RoutingKey, false, false, m); err != nil {
 			break // unknown, as the rest: the measurement fails
 		}
-		outcomes[i].Status = ackbox.Acked
+		outcomes[i].Status = core.Acked
 	}
 	return outcomes
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -188,7 +189,7 @@ type timedStore struct {
 }
 
 // Relay implements dispatcher.Outbox.
-func (s timedStore) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s timedStore) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	began := time.Now()
 	n, err := s.Store.Relay(ctx, claim, publish)
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
@@ -216,7 +217,7 @@ func claims(queues int) side {
 		t := newTimed(a.store, total)
 		_, err = env.timed(func() error {
 			for range env.sizes.claims {
-				n, err := t.Relay(ctx, ackbox.Claim{Limit: dispatcher.DefaultBatchSize}, allSent)
+				n, err := t.Relay(ctx, core.Claim{Limit: dispatcher.DefaultBatchSize}, allSent)
 				if err != nil || n == 0 {
 					return errors.Join(err, fmt.Errorf("a claim had %d jobs", n))
 				}
@@ -234,10 +235,10 @@ func claims(queues int) side {
 	}
 }
 
-func allSent(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-	transitions := make([]ackbox.Transition, len(jobs))
+func allSent(_ context.Context, jobs []ackbox.Job) []core.Transition {
+	transitions := make([]core.Transition, len(jobs))
 	for i, job := range jobs {
-		transitions[i] = ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+		transitions[i] = core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 	}
 	return transitions
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -79,7 +80,7 @@ func (e *explainer) explain(ctx context.Context) (string, error) {
 	for range explainedClaims {
 		claimed := false
 		// Without transitions all jobs stay pending, which Relay complains about.
-		_, err := e.store.Relay(ctx, ackbox.Claim{Limit: dispatcher.DefaultBatchSize}, func(context.Context, []ackbox.Job) []ackbox.Transition {
+		_, err := e.store.Relay(ctx, core.Claim{Limit: dispatcher.DefaultBatchSize}, func(context.Context, []ackbox.Job) []core.Transition {
 			claimed = true
 			return nil
 		})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -35,10 +36,10 @@ func newTimed(store *outbox.Store, n int) *timed {
 }
 
 // Relay implements dispatcher.Outbox.
-func (t *timed) Relay(ctx context.Context, asked ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (t *timed) Relay(ctx context.Context, asked core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	began := time.Now()
 	var claim time.Duration
-	n, err := t.Store.Relay(ctx, asked, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := t.Store.Relay(ctx, asked, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
 		claim = time.Since(began)
 		return publish(ctx, jobs)
 	})

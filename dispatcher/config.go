@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -19,7 +20,7 @@ type Outbox interface {
 	// Relay claims due jobs, has them published and records the transitions that
 	// publish returns, one per job in the same order. The zero Transition leaves
 	// its job as it is.
-	Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error)
+	Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error)
 	// Wake receives after a job was enqueued in this process.
 	Wake() <-chan struct{}
 }
@@ -34,7 +35,7 @@ type Broker interface {
 	// out of it once.
 	Unavailable() []string
 	// Publish publishes jobs and returns an outcome for each, in order.
-	Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome
+	Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome
 }
 
 // Defaults of [Config].

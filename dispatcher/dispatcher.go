@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Dispatcher carries jobs from an [Outbox] to a [Broker].
@@ -123,7 +124,7 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace, wake <-chan stru
 		}
 		var err error
 		if p.wait(ctx, wake) {
-			err = d.batch(ctx, p, ackbox.Claim{Limit: d.cfg.BatchSize}, pass)
+			err = d.batch(ctx, p, core.Claim{Limit: d.cfg.BatchSize}, pass)
 		}
 		switch {
 		case err == nil:
@@ -150,7 +151,7 @@ func (d *Dispatcher) failed(ctx context.Context, err error, retryIn time.Duratio
 
 // batch carries one batch, if there is work. It calls pass as soon as the claim
 // is made.
-func (d *Dispatcher) batch(ctx context.Context, p *pace, claim ackbox.Claim, pass func()) error {
+func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass func()) error {
 	// Nothing is claimed, nor written, while the broker is away.
 	if err := d.broker.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for the broker: %w", err)
@@ -159,14 +160,14 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim ackbox.Claim, pas
 	unanswered, left := 0, 0
 	leave := func() {}
 	defer func() { leave() }()
-	n, err := d.outbox.Relay(ctx, claim, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := d.outbox.Relay(ctx, claim, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
 		full := len(jobs) >= claim.Limit
 		if full {
 			leave = d.crowd.enter(jobs)
 		}
 		p.found(full)
 		pass()
-		var transitions []ackbox.Transition
+		var transitions []core.Transition
 		transitions, unanswered, left = d.publish(ctx, jobs)
 		return transitions
 	})
@@ -186,12 +187,12 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim ackbox.Claim, pas
 
 // publish turns the broker's outcomes into transitions, and counts those that
 // are no answers, and the jobs that are left as they are.
-func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []ackbox.Transition, unanswered, left int) {
+func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []core.Transition, unanswered, left int) {
 	outcomes := d.broker.Publish(ctx, jobs)
-	transitions = make([]ackbox.Transition, len(jobs))
+	transitions = make([]core.Transition, len(jobs))
 	var refused, dead refusals
 	for i, job := range jobs {
-		var outcome ackbox.Outcome // of a job the broker left out: unknown
+		var outcome core.Outcome // of a job the broker left out: unknown
 		if i < len(outcomes) {
 			outcome = outcomes[i]
 		}
@@ -217,13 +218,13 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 }
 
 // transition says what the broker's answer makes of the job's row.
-func (d *Dispatcher) transition(job ackbox.Job, outcome ackbox.Outcome) ackbox.Transition {
-	t := ackbox.Transition{ID: job.ID, Attempt: job.Attempt}
+func (d *Dispatcher) transition(job ackbox.Job, outcome core.Outcome) core.Transition {
+	t := core.Transition{ID: job.ID, Attempt: job.Attempt}
 	switch outcome.Status {
-	case ackbox.Acked:
+	case core.Acked:
 		d.sent.Add(1)
 		t.To = ackbox.Sent
-	case ackbox.NackedByBroker, ackbox.Returned:
+	case core.NackedByBroker, core.Returned:
 		d.refused.Add(1)
 		n := job.PublishAttempt + 1
 		t.Error = fmt.Sprintf("publish %d of %d: %s by the broker: %s", n, d.cfg.MaxPublishAttempts, outcome.Status, outcome.Reason)
@@ -239,7 +240,7 @@ func (d *Dispatcher) transition(job ackbox.Job, outcome ackbox.Outcome) ackbox.T
 		if outcome.Unpublished && (job.Queue != "" || !outcome.Stalled) {
 			// No copy is about, and the broker says which queues to leave alone:
 			// an outage costs no writes.
-			return ackbox.Transition{}
+			return core.Transition{}
 		}
 		// Neither acked nor refused: the message may have arrived. The row
 		// stays publishable, and says that another copy may be about.

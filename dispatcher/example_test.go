@@ -7,6 +7,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -18,7 +19,7 @@ type twoJobs struct {
 
 func (t *twoJobs) Wake() <-chan struct{} { return nil }
 
-func (t *twoJobs) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (t *twoJobs) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	n := min(claim.Limit, len(t.jobs))
 	if n == 0 {
 		return 0, nil

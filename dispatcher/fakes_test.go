@@ -12,6 +12,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // outbox is a jobs table in memory. Its hooks may be set before it is used.
@@ -24,7 +25,7 @@ type outbox struct {
 	claims   []time.Time
 	claiming int // now
 	except   []string
-	recorded []ackbox.Transition
+	recorded []core.Transition
 	batches  []int
 	wake     chan struct{}
 }
@@ -54,7 +55,7 @@ func (o *outbox) signal() {
 
 func (o *outbox) Wake() <-chan struct{} { return o.wake }
 
-func (o *outbox) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (o *outbox) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	jobs, err := o.take(ctx, claim)
 	if err != nil || len(jobs) == 0 {
 		return 0, err
@@ -83,7 +84,7 @@ func (o *outbox) Relay(ctx context.Context, claim ackbox.Claim, publish func(con
 	return len(jobs), nil
 }
 
-func (o *outbox) take(ctx context.Context, claim ackbox.Claim) ([]ackbox.Job, error) {
+func (o *outbox) take(ctx context.Context, claim core.Claim) ([]ackbox.Job, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if ctx.Err() != nil {
@@ -145,7 +146,7 @@ func (o *outbox) states() map[ackbox.State]int {
 // broker is a Broker made of functions; without them it acks everything.
 type broker struct {
 	ready   func(context.Context) error
-	publish func(context.Context, []ackbox.Job) []ackbox.Outcome
+	publish func(context.Context, []ackbox.Job) []core.Outcome
 	away    func() []string
 }
 
@@ -163,17 +164,17 @@ func (b *broker) Unavailable() []string {
 	return b.away()
 }
 
-func (b *broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+func (b *broker) Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome {
 	if b.publish == nil {
-		return all(ackbox.Acked, jobs)
+		return all(core.Acked, jobs)
 	}
 	return b.publish(ctx, jobs)
 }
 
-func all(s ackbox.Status, jobs []ackbox.Job) []ackbox.Outcome {
-	outcomes := make([]ackbox.Outcome, len(jobs))
+func all(s core.Status, jobs []ackbox.Job) []core.Outcome {
+	outcomes := make([]core.Outcome, len(jobs))
 	for i := range outcomes {
-		outcomes[i] = ackbox.Outcome{Status: s, Reason: "because"}
+		outcomes[i] = core.Outcome{Status: s, Reason: "because"}
 	}
 	return outcomes
 }

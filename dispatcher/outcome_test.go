@@ -13,6 +13,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -28,11 +29,11 @@ func TestOutcomesBecomeTransitions(t *testing.T) {
 		for i, refusals := range []int{0, 0, 4, 18, 19, 40} {
 			o.pending[i].PublishAttempt, o.pending[i].Attempt = refusals, i+1
 		}
-		statuses := []ackbox.Status{ackbox.Acked, ackbox.NackedByBroker, ackbox.Returned, ackbox.NackedByBroker, ackbox.Returned, ackbox.NackedByBroker}
-		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
-			outcomes := make([]ackbox.Outcome, len(jobs))
+		statuses := []core.Status{core.Acked, core.NackedByBroker, core.Returned, core.NackedByBroker, core.Returned, core.NackedByBroker}
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
+			outcomes := make([]core.Outcome, len(jobs))
 			for i := range jobs {
-				outcomes[i] = ackbox.Outcome{Status: statuses[i], Reason: "reason " + jobs[i].ID}
+				outcomes[i] = core.Outcome{Status: statuses[i], Reason: "reason " + jobs[i].ID}
 			}
 			return outcomes
 		}}
@@ -42,7 +43,7 @@ func TestOutcomesBecomeTransitions(t *testing.T) {
 		synctest.Wait()
 		stop()
 
-		want := []ackbox.Transition{
+		want := []core.Transition{
 			{ID: "1", Attempt: 1, To: ackbox.Sent},
 			{ID: "2", Attempt: 2, To: ackbox.Nacked, After: time.Second, Error: "publish 1 of 20: nacked by the broker: reason 2"},
 			{ID: "3", Attempt: 3, To: ackbox.Nacked, After: 5 * time.Second, Error: "publish 5 of 20: returned by the broker: reason 3"},
@@ -72,10 +73,10 @@ func TestOutcomesBecomeTransitions(t *testing.T) {
 
 func TestUnknownStaysPendingUncharged(t *testing.T) {
 	t.Parallel()
-	for name, publish := range map[string]func(context.Context, []ackbox.Job) []ackbox.Outcome{
-		"unknown": func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome { return all(ackbox.Unknown, jobs) },
-		"too few": func(context.Context, []ackbox.Job) []ackbox.Outcome { return nil },
-		"no such": func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome { return all(99, jobs) },
+	for name, publish := range map[string]func(context.Context, []ackbox.Job) []core.Outcome{
+		"unknown": func(_ context.Context, jobs []ackbox.Job) []core.Outcome { return all(core.Unknown, jobs) },
+		"too few": func(context.Context, []ackbox.Job) []core.Outcome { return nil },
+		"no such": func(_ context.Context, jobs []ackbox.Job) []core.Outcome { return all(99, jobs) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,9 +84,9 @@ func TestUnknownStaysPendingUncharged(t *testing.T) {
 				o := newOutbox(3)
 				var answering atomic.Bool
 				batches := 0
-				b := &broker{publish: func(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+				b := &broker{publish: func(ctx context.Context, jobs []ackbox.Job) []core.Outcome {
 					if answering.Load() {
-						return all(ackbox.Acked, jobs)
+						return all(core.Acked, jobs)
 					}
 					batches++
 					return publish(ctx, jobs)
@@ -120,9 +121,9 @@ func TestStalledIsPutOff(t *testing.T) {
 		o := newOutbox(2)
 		o.pending[1].Resend = 50
 		batches := 0
-		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
 			batches++
-			outcomes := all(ackbox.Unknown, jobs)
+			outcomes := all(core.Unknown, jobs)
 			for i := range outcomes {
 				outcomes[i].Stalled = true
 			}
@@ -154,8 +155,8 @@ func TestTooFewOutcomes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(3)
-		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
-			return all(ackbox.Acked, jobs)[:1] // one job of each batch
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
+			return all(core.Acked, jobs)[:1] // one job of each batch
 		}}
 		stop := run(t, newDispatcher(t, o, b, dispatcher.Config{}))
 		advance(time.Minute)
@@ -170,7 +171,7 @@ func TestNegativeBackoffCountsAsNone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(1)
-		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome { return all(ackbox.Returned, jobs) }}
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome { return all(core.Returned, jobs) }}
 		var backoff retry.Policy = negative{}
 		stop := run(t, newDispatcher(t, o, b, dispatcher.Config{Backoff: backoff}))
 		synctest.Wait()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // quietShare is by how much smaller a batch of the quiet lane is: it is to be
@@ -30,7 +31,7 @@ func (d *Dispatcher) quietLane(ctx context.Context, turn chan *pace, wake <-chan
 		pass := sync.OnceFunc(func() { turn <- p })
 		var err error
 		if busy := d.crowd.queues(); len(busy) > 0 {
-			err = d.batch(ctx, own, ackbox.Claim{Limit: max(1, d.cfg.BatchSize/quietShare), Except: busy}, pass)
+			err = d.batch(ctx, own, core.Claim{Limit: max(1, d.cfg.BatchSize/quietShare), Except: busy}, pass)
 		}
 		pass()
 		switch {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Invariant 8: while full batches of one queue's backlog keep every lane busy, a
@@ -18,14 +19,14 @@ func TestQuietQueueBesideFullLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(1000)
 		var bulk, quiet atomic.Int64
-		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
 			if jobs[0].Queue == "quiet" {
 				quiet.Add(int64(len(jobs)))
 			} else {
 				time.Sleep(time.Second) // on the wire
 				bulk.Add(int64(len(jobs)))
 			}
-			return all(ackbox.Acked, jobs)
+			return all(core.Acked, jobs)
 		}}
 		stop := run(t, newDispatcher(t, o, b, dispatcher.Config{BatchSize: 100, InFlight: 2}))
 		advance(10 * time.Millisecond) // both lanes have theirs

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -78,9 +79,9 @@ func TestWakeUp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := newOutbox(0)
 				var sentAt time.Time
-				b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+				b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
 					sentAt = time.Now()
-					return all(ackbox.Acked, jobs)
+					return all(core.Acked, jobs)
 				}}
 				stop := run(t, newDispatcher(t, o, b, dispatcher.Config{PollInterval: time.Minute}))
 				defer stop()
@@ -151,13 +152,13 @@ func TestBatchesOverlapAndClaimsDoNot(t *testing.T) {
 				o := newOutbox(200)
 				o.claim = func() error { <-time.After(time.Millisecond); return nil } // the fake fails claims that meet
 				var onWire, most atomic.Int32
-				b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+				b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
 					n := onWire.Add(1)
 					defer onWire.Add(-1)
 					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 					}
 					<-time.After(10 * time.Millisecond)
-					return all(ackbox.Acked, jobs)
+					return all(core.Acked, jobs)
 				}}
 				start := time.Now()
 				stop := run(t, newDispatcher(t, o, b, dispatcher.Config{BatchSize: 10, InFlight: inFlight}))
@@ -231,12 +232,12 @@ func TestStopRecordsTheBatchInHand(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(30)
-		b := &broker{publish: func(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+		b := &broker{publish: func(ctx context.Context, jobs []ackbox.Job) []core.Outcome {
 			<-time.After(3 * time.Second)
 			if ctx.Err() != nil {
 				t.Error("a batch on the wire was cancelled")
 			}
-			return all(ackbox.Acked, jobs)
+			return all(core.Acked, jobs)
 		}}
 		stop := run(t, newDispatcher(t, o, b, dispatcher.Config{BatchSize: 10}))
 		advance(time.Second)
@@ -307,11 +308,11 @@ func TestOrderWithinABatchIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(50)
 		var ids []string
-		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
 			for _, j := range jobs {
 				ids = append(ids, j.ID)
 			}
-			return all(ackbox.Acked, jobs)
+			return all(core.Acked, jobs)
 		}}
 		stop := run(t, newDispatcher(t, o, b, dispatcher.Config{}))
 		synctest.Wait()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Invariants 4 and 8: jobs of a queue that takes nothing are not claimed, and
@@ -32,12 +33,12 @@ func TestUnavailableQueueIsLeftAlone(t *testing.T) {
 				}
 				return nil
 			},
-			publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
-				outcomes := all(ackbox.Acked, jobs)
+			publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
+				outcomes := all(core.Acked, jobs)
 				for i, job := range jobs {
 					if job.Queue == "stalled" && !answers.Load() {
 						tries++
-						outcomes[i] = ackbox.Outcome{Stalled: true, Unpublished: true}
+						outcomes[i] = core.Outcome{Stalled: true, Unpublished: true}
 						known.Store(true)
 					}
 				}
@@ -80,8 +81,8 @@ func TestUnpublishedIsNoHotLoop(t *testing.T) {
 				for i := range o.pending {
 					o.pending[i].Queue = queue
 				}
-				b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
-					outcomes := all(ackbox.Unknown, jobs)
+				b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
+					outcomes := all(core.Unknown, jobs)
 					for i := range outcomes {
 						outcomes[i].Unpublished = true
 					}
@@ -94,7 +95,7 @@ func TestUnpublishedIsNoHotLoop(t *testing.T) {
 					t.Errorf("%d batches in a minute, want one for each 200 ms", n)
 				}
 				for _, tr := range o.recorded {
-					if tr != (ackbox.Transition{}) {
+					if tr != (core.Transition{}) {
 						t.Fatalf("recorded %+v", tr)
 					}
 				}
@@ -110,8 +111,8 @@ func TestStalledEventIsPutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(1)
 		o.pending[0].Queue = ""
-		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []ackbox.Outcome {
-			return []ackbox.Outcome{{Stalled: true, Unpublished: true}}[:len(jobs)]
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
+			return []core.Outcome{{Stalled: true, Unpublished: true}}[:len(jobs)]
 		}}
 		stop := run(t, newDispatcher(t, o, b, dispatcher.Config{Backoff: linear{}}))
 		synctest.Wait()

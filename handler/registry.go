@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/name"
 )
 
 // Registry maps kinds to handlers. Register everything while the application
@@ -112,7 +112,7 @@ func (r *Registry) Use(mw ...Middleware) {
 }
 
 func (r *Registry) add(kind string, h Handler, opts []Option) {
-	if err := ackbox.CheckName("kind", kind); err != nil {
+	if err := name.Check("kind", kind); err != nil {
 		r.fail(fmt.Errorf("handler: register a handler: %w", err))
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -19,7 +20,7 @@ func TestAway(t *testing.T) {
 		publish(t, b, job("1"), job("2"), job("3"))
 		// Two consumers, so that nothing is dealt to one that is cut next.
 		x, y := subscribe(t, b, 1), subscribe(t, b, 1)
-		held := []ackbox.Delivery{<-x.deliveries, <-y.deliveries}
+		held := []core.Delivery{<-x.deliveries, <-y.deliveries}
 
 		b.SetAway(true)
 		b.SetAway(true)
@@ -33,7 +34,7 @@ func TestAway(t *testing.T) {
 				t.Error("a receipt of a cut subscription settled something")
 			}
 		}
-		if out := b.Publish(t.Context(), []ackbox.Job{job("4")}); out[0].Status != ackbox.Unknown {
+		if out := b.Publish(t.Context(), []ackbox.Job{job("4")}); out[0].Status != core.Unknown {
 			t.Errorf("Publish: %v, want unknown", out[0])
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -68,7 +69,7 @@ func TestRetryBecomesDueWhileAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, memory.Config{})
-		must(t, b.Retry(t.Context(), ackbox.Delivery{Job: job("1")}, time.Second))
+		must(t, b.Retry(t.Context(), core.Delivery{Job: job("1")}, time.Second))
 		b.SetAway(true)
 		<-time.After(2 * time.Second) // of the bubble's clock
 		b.SetAway(false)
@@ -103,8 +104,8 @@ func TestWipe(t *testing.T) {
 		publish(t, b, job("held"), job("waiting"))
 		s := subscribe(t, b, 1)
 		d := <-s.deliveries
-		must(t, b.Retry(t.Context(), ackbox.Delivery{Job: job("parked")}, 0))
-		must(t, b.Bury(t.Context(), ackbox.Delivery{Job: job("dead")}, "cause"))
+		must(t, b.Retry(t.Context(), core.Delivery{Job: job("parked")}, 0))
+		must(t, b.Bury(t.Context(), core.Delivery{Job: job("dead")}, "cause"))
 
 		b.Wipe()
 		<-time.After(time.Minute) // of the bubble's clock: the retry would be due

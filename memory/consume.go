@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // consumer is one subscription: one call of Consume. Its fields below wake are
@@ -34,7 +35,7 @@ type consumer struct {
 // queue, bad prefetch, broker closed) or if the broker goes away or is closed
 // meanwhile: then what was not settled is delivered again, to whoever
 // subscribes next.
-func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error {
+func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle func(core.Delivery)) error {
 	c, err := b.subscribe(queue, prefetch)
 	for errors.Is(err, errAway) {
 		if err := b.Ready(ctx); err != nil {
@@ -93,11 +94,11 @@ func (b *Broker) unsubscribe(c *consumer) {
 }
 
 // next waits for c's next delivery; ok is false if ctx ended first.
-func (b *Broker) next(ctx context.Context, c *consumer) (d ackbox.Delivery, ok bool, err error) {
+func (b *Broker) next(ctx context.Context, c *consumer) (d core.Delivery, ok bool, err error) {
 	for ctx.Err() == nil {
 		m, r, err := b.take(c)
 		if err != nil {
-			return ackbox.Delivery{}, false, err
+			return core.Delivery{}, false, err
 		}
 		if r != nil {
 			d := m.delivery()
@@ -109,7 +110,7 @@ func (b *Broker) next(ctx context.Context, c *consumer) (d ackbox.Delivery, ok b
 		case <-ctx.Done():
 		}
 	}
-	return ackbox.Delivery{}, false, nil
+	return core.Delivery{}, false, nil
 }
 
 // take moves the next assigned message into the handler's hands. It returns a

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -107,9 +108,9 @@ func TestStopWaitsForReceiptsAndReturnsTheRest(t *testing.T) {
 		b := newBroker(t, memory.Config{})
 		publish(t, b, job("1"), job("2"), job("3"))
 		ctx, stop := context.WithCancel(t.Context())
-		inHand, release, done := make(chan ackbox.Delivery, 9), make(chan bool), make(chan error, 1)
+		inHand, release, done := make(chan core.Delivery, 9), make(chan bool), make(chan error, 1)
 		go func() {
-			done <- b.Consume(ctx, queue, 3, func(d ackbox.Delivery) {
+			done <- b.Consume(ctx, queue, 3, func(d core.Delivery) {
 				inHand <- d
 				<-release
 			})
@@ -183,7 +184,7 @@ func TestPanickingHandleLosesNothing(t *testing.T) {
 	publish(t, b, job("1"), job("2"))
 	func() {
 		defer func() { _ = recover() }()
-		_ = b.Consume(t.Context(), queue, 2, func(ackbox.Delivery) { panic("handle") })
+		_ = b.Consume(t.Context(), queue, 2, func(core.Delivery) { panic("handle") })
 	}()
 	if n := waiting(t, b, queue); n != 2 {
 		t.Errorf("%d messages wait, want 2", n)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // deadSuffix makes the name of a work queue that of its dead queue.
@@ -18,7 +18,7 @@ const deadSuffix = ".dead"
 // Bury is for messages that no row of the caller's ledger stands behind. It does
 // not settle d: ack it once
 // Bury has returned nil. It fails, without a copy, as Retry does.
-func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) error {
+func (b *Broker) Bury(ctx context.Context, d core.Delivery, cause string) error {
 	q, err := b.workQueue(d.Queue)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -34,7 +35,7 @@ func Example() {
 		fmt.Printf("%s %q\n", o.Status, o.Reason)
 	}
 
-	err = broker.Consume(ctx, "mail", 10, func(d ackbox.Delivery) {
+	err = broker.Consume(ctx, "mail", 10, func(d core.Delivery) {
 		fmt.Printf("%s from queue %s: %s\n", d.Kind, d.Queue, d.Payload)
 		if err := d.Receipt.Ack(); err != nil {
 			fmt.Println(err)
@@ -61,7 +62,7 @@ func ExampleBroker_SetAway() {
 	job := ackbox.Job{ID: "1", Kind: "report", Queue: ackbox.DefaultQueue, RoutingKey: ackbox.DefaultQueue}
 	broker.Publish(ctx, []ackbox.Job{job})
 
-	err = broker.Consume(ctx, ackbox.DefaultQueue, 1, func(d ackbox.Delivery) {
+	err = broker.Consume(ctx, ackbox.DefaultQueue, 1, func(d core.Delivery) {
 		broker.SetAway(true)
 		fmt.Println(d.Receipt.Ack())
 		fmt.Println(broker.Publish(ctx, []ackbox.Job{job})[0].Status)

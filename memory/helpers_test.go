@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -30,7 +31,7 @@ func job(id string) ackbox.Job {
 func publish(t *testing.T, b *memory.Broker, jobs ...ackbox.Job) {
 	t.Helper()
 	for i, o := range b.Publish(t.Context(), jobs) {
-		if o.Status != ackbox.Acked {
+		if o.Status != core.Acked {
 			t.Fatalf("job %s: %v %s, want acked", jobs[i].ID, o.Status, o.Reason)
 		}
 	}
@@ -48,7 +49,7 @@ func waiting(t *testing.T, b *memory.Broker, queue string) int {
 // subscription is a Consume that runs until it is stopped or cut.
 type subscription struct {
 	stop       context.CancelFunc
-	deliveries chan ackbox.Delivery
+	deliveries chan core.Delivery
 	done       chan error
 }
 
@@ -56,9 +57,9 @@ type subscription struct {
 func subscribe(t *testing.T, b *memory.Broker, prefetch int) subscription {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	s := subscription{stop: stop, deliveries: make(chan ackbox.Delivery, 100), done: make(chan error, 1)}
+	s := subscription{stop: stop, deliveries: make(chan core.Delivery, 100), done: make(chan error, 1)}
 	go func() {
-		s.done <- b.Consume(ctx, queue, prefetch, func(d ackbox.Delivery) { s.deliveries <- d })
+		s.done <- b.Consume(ctx, queue, prefetch, func(d core.Delivery) { s.deliveries <- d })
 	}()
 	t.Cleanup(stop)
 	return s

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // message is one copy of a job in one queue. Its job is not modified once the
@@ -59,14 +60,14 @@ func viaDefault(job ackbox.Job, q *queue) ackbox.Job {
 // delivery returns m as a handler gets it, without a receipt. Payload and
 // headers are copies: whatever a handler does to them, the next delivery of
 // the same message is whole, as it is with a server.
-func (m *message) delivery() ackbox.Delivery {
+func (m *message) delivery() core.Delivery {
 	job := m.job
 	job.Payload = bytes.Clone(job.Payload)
 	job.Headers = maps.Clone(job.Headers)
 	if m.cause != "" {
 		job.Headers[ackbox.HeaderError] = m.cause
 	}
-	return ackbox.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns, Strays: m.strays}
+	return core.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns, Strays: m.strays}
 }
 
 // callersHeaders copies headers without the reserved ones; it is never nil.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // maxShortString is AMQP's limit for names. What is longer could not be sent
@@ -16,7 +17,7 @@ const maxShortString = 255
 type parcel struct {
 	job     ackbox.Job
 	targets []*queue
-	outcome ackbox.Outcome // final if there are no targets
+	outcome core.Outcome // final if there are no targets
 }
 
 // Publish puts each job into the queues that its exchange and routing key
@@ -33,17 +34,17 @@ type parcel struct {
 //     closed. Nothing was put anywhere.
 //
 // Jobs are copied: the caller may change them afterwards.
-func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
+func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome {
 	parcels := make([]parcel, len(jobs))
 	for i, job := range jobs {
 		parcels[i] = b.pack(job)
 	}
-	outcomes := make([]ackbox.Outcome, len(jobs))
+	outcomes := make([]core.Outcome, len(jobs))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.refuses(ctx); err != nil {
 		for i := range outcomes {
-			outcomes[i] = ackbox.Outcome{Status: ackbox.Unknown, Reason: err.Error()}
+			outcomes[i] = core.Outcome{Status: core.Unknown, Reason: err.Error()}
 		}
 		return outcomes
 	}
@@ -72,21 +73,21 @@ func (b *Broker) pack(job ackbox.Job) parcel {
 	case len(targets) > 0:
 		return parcel{job: onWire(job), targets: targets}
 	case job.Mandatory:
-		return parcel{outcome: ackbox.Outcome{
-			Status: ackbox.Returned,
+		return parcel{outcome: core.Outcome{
+			Status: core.Returned,
 			Reason: fmt.Sprintf("no queue is bound to exchange %q with routing key %q", job.Exchange, job.RoutingKey),
 		}}
 	default:
-		return parcel{outcome: ackbox.Outcome{Status: ackbox.Acked}}
+		return parcel{outcome: core.Outcome{Status: core.Acked}}
 	}
 }
 
 // deliver puts the parcel into its queues. The broker's mutex must be held.
-func (p parcel) deliver() ackbox.Outcome {
+func (p parcel) deliver() core.Outcome {
 	if len(p.targets) == 0 {
 		return p.outcome
 	}
-	outcome := ackbox.Outcome{Status: ackbox.Acked}
+	outcome := core.Outcome{Status: core.Acked}
 	for _, q := range p.targets {
 		if q.full() {
 			outcome = nacked("queue %q is full: %d messages are waiting", q.name, q.maxLength)
@@ -97,6 +98,6 @@ func (p parcel) deliver() ackbox.Outcome {
 	return outcome
 }
 
-func nacked(format string, args ...any) ackbox.Outcome {
-	return ackbox.Outcome{Status: ackbox.NackedByBroker, Reason: fmt.Sprintf(format, args...)}
+func nacked(format string, args ...any) core.Outcome {
+	return core.Outcome{Status: core.NackedByBroker, Reason: fmt.Sprintf(format, args...)}
 }

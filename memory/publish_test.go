@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -19,7 +20,7 @@ func TestFullQueueAmongSeveralTargets(t *testing.T) {
 		Queues:    []ackbox.Queue{{Name: "small", MaxLength: 1, Bindings: bind}, {Name: "big", Bindings: bind}},
 	}})
 	out := b.Publish(t.Context(), []ackbox.Job{{ID: "1", Exchange: "x"}, {ID: "2", Exchange: "x"}})
-	if out[0].Status != ackbox.Acked || out[1].Status != ackbox.NackedByBroker || out[1].Reason == "" {
+	if out[0].Status != core.Acked || out[1].Status != core.NackedByBroker || out[1].Reason == "" {
 		t.Errorf("got %v, want acked, then nacked with a reason", out)
 	}
 	if small, big := waiting(t, b, "small"), waiting(t, b, "big"); small != 1 || big != 2 {

@@ -7,7 +7,7 @@ import (
 
 var errSettled = errors.New("the delivery is settled already")
 
-// receipt implements [ackbox.Receipt] for one delivery.
+// receipt implements [core.Receipt] for one delivery.
 type receipt struct {
 	broker   *Broker
 	consumer *consumer

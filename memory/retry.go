@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Retry parks a copy of d, with Attempt as d has it, and puts it back into the
@@ -19,7 +19,7 @@ import (
 // not settle d: ack it once Retry has returned nil. It fails, without a copy, if d.Queue is not a
 // work queue of the topology, if ctx has ended, while the broker is away and
 // after Close.
-func (b *Broker) Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error {
+func (b *Broker) Retry(ctx context.Context, d core.Delivery, delay time.Duration) error {
 	q, err := b.workQueue(d.Queue)
 	if err != nil {
 		return err

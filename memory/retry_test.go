@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -31,7 +32,7 @@ func TestRetryRoundsUpToARung(t *testing.T) {
 				b := newBroker(t, memory.Config{})
 				s := subscribe(t, b, 1)
 				start := time.Now()
-				again := ackbox.Delivery{Job: job("1")}
+				again := core.Delivery{Job: job("1")}
 				again.Attempt = 2
 				must(t, b.Retry(t.Context(), again, tt.delay))
 				d := <-s.deliveries
@@ -55,7 +56,7 @@ func TestRetriesComeBackInOrderOfTime(t *testing.T) {
 		b := newBroker(t, memory.Config{})
 		s := subscribe(t, b, 100)
 		for i, delay := range []time.Duration{time.Minute, 5 * time.Second, time.Second, 5 * time.Second} {
-			d := ackbox.Delivery{Job: job(fmt.Sprint(i))}
+			d := core.Delivery{Job: job(fmt.Sprint(i))}
 			must(t, b.Retry(t.Context(), d, delay))
 		}
 		start := time.Now()
@@ -81,7 +82,7 @@ func TestCloseEndsTheTimer(t *testing.T) {
 		for _, pause := range []time.Duration{0, time.Second - 1, time.Second, time.Second + 1} {
 			b := newBroker(t, memory.Config{})
 			for _, delay := range []time.Duration{time.Hour, time.Second} {
-				must(t, b.Retry(t.Context(), ackbox.Delivery{Job: job("1")}, delay))
+				must(t, b.Retry(t.Context(), core.Delivery{Job: job("1")}, delay))
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), pause)
 			<-ctx.Done()
@@ -96,7 +97,7 @@ func TestRetryNeedsAWorkQueue(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, memory.Config{})
 	for _, name := range []string{"", "nowhere", "default.dead"} {
-		d := ackbox.Delivery{Job: ackbox.Job{ID: "1", Queue: name}}
+		d := core.Delivery{Job: ackbox.Job{ID: "1", Queue: name}}
 		if err := b.Retry(t.Context(), d, 0); err == nil {
 			t.Errorf("Retry in queue %q: no error", name)
 		}
@@ -114,9 +115,9 @@ func TestBuriedMessageShowsItsCause(t *testing.T) {
 	b := newBroker(t, memory.Config{})
 	j := job("1")
 	j.Headers, j.Attempt = map[string]string{"k": "v"}, 3
-	must(t, b.Bury(t.Context(), ackbox.Delivery{Job: j}, "no such order"))
+	must(t, b.Bury(t.Context(), core.Delivery{Job: j}, "no such order"))
 	ctx, stop := context.WithCancel(t.Context())
-	must(t, b.Consume(ctx, queue+".dead", 1, func(d ackbox.Delivery) {
+	must(t, b.Consume(ctx, queue+".dead", 1, func(d core.Delivery) {
 		stop()
 		if d.Headers[ackbox.HeaderError] != "no such order" || d.Headers["k"] != "v" || d.Attempt != 3 {
 			t.Errorf("buried as %+v", d.Job)
@@ -127,7 +128,7 @@ func TestBuriedMessageShowsItsCause(t *testing.T) {
 		t.Fatalf("requeued %d, %v; want 1", n, err)
 	}
 	ctx, stop = context.WithCancel(t.Context())
-	must(t, b.Consume(ctx, queue, 1, func(d ackbox.Delivery) {
+	must(t, b.Consume(ctx, queue, 1, func(d core.Delivery) {
 		stop()
 		if len(d.Headers) != 1 || d.Attempt != 1 || d.Redelivered || d.RoutingKey != queue {
 			t.Errorf("requeued as %+v", d)
@@ -140,7 +141,7 @@ func TestRequeueDeadIntoAFullQueue(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, memory.Config{Topology: ackbox.Topology{Queues: []ackbox.Queue{{Name: queue, MaxLength: 1}}}})
 	for _, id := range []string{"1", "2"} {
-		must(t, b.Bury(t.Context(), ackbox.Delivery{Job: job(id)}, "cause"))
+		must(t, b.Bury(t.Context(), core.Delivery{Job: job(id)}, "cause"))
 	}
 	if n, err := b.RequeueDead(t.Context(), queue, 2); n != 1 || err == nil {
 		t.Errorf("requeued %d, %v; want 1 and an error", n, err)
@@ -158,7 +159,7 @@ func TestEverythingFailsAfterClose(t *testing.T) {
 	b := newBroker(t, memory.Config{})
 	must(t, b.Close())
 	must(t, b.Close())
-	ctx, d := t.Context(), ackbox.Delivery{Job: job("1")}
+	ctx, d := t.Context(), core.Delivery{Job: job("1")}
 	_, errDead := b.RequeueDead(ctx, queue, 1)
 	_, errWaiting := b.Waiting(ctx, queue)
 	for i, err := range []error{
@@ -168,7 +169,7 @@ func TestEverythingFailsAfterClose(t *testing.T) {
 			t.Errorf("call %d: %v, want ErrClosed", i, err)
 		}
 	}
-	if out := b.Publish(ctx, []ackbox.Job{job("1")}); out[0].Status != ackbox.Unknown || out[0].Reason == "" {
+	if out := b.Publish(ctx, []ackbox.Job{job("1")}); out[0].Status != core.Unknown || out[0].Reason == "" {
 		t.Errorf("Publish: %v, want unknown with a reason", out[0])
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 )
 
@@ -29,7 +30,7 @@ func TestNothingIsLostUnderOutages(t *testing.T) {
 	for p := range publishers {
 		wg.Go(func() {
 			for i := 0; i < each && b.Ready(ctx) == nil; {
-				if b.Publish(ctx, []ackbox.Job{job(fmt.Sprint(p, "-", i))})[0].Status == ackbox.Acked {
+				if b.Publish(ctx, []ackbox.Job{job(fmt.Sprint(p, "-", i))})[0].Status == core.Acked {
 					i++
 				}
 			}
@@ -39,7 +40,7 @@ func TestNothingIsLostUnderOutages(t *testing.T) {
 	for range 3 {
 		wg.Go(func() {
 			for n := 0; consume.Err() == nil && b.Ready(consume) == nil; {
-				_ = b.Consume(consume, queue, 5, func(d ackbox.Delivery) {
+				_ = b.Consume(consume, queue, 5, func(d core.Delivery) {
 					n++
 					switch {
 					case n%7 == 0:

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // maxQueues is how many queues share one claim.
 const maxQueues = 64
 
 // claimIn claims due jobs in tx.
-func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim ackbox.Claim) ([]ackbox.Job, error) {
+func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim core.Claim) ([]ackbox.Job, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	began := time.Now()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/name"
 )
 
 // Defaults of [Config].
@@ -128,7 +129,7 @@ func (c Config) validate(d *dialect) error {
 		bad("Table %.100q is not an identifier: %s", c.Table, want)
 	}
 	for i, q := range c.Queues {
-		errs = append(errs, ackbox.CheckName(fmt.Sprintf("Config.Queues[%d]", i), q))
+		errs = append(errs, name.Check(fmt.Sprintf("Config.Queues[%d]", i), q))
 	}
 	if c.MaxAttempts < 1 || c.MaxAttempts > 1000 {
 		bad("MaxAttempts is %d: want 1 to 1000", c.MaxAttempts)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // dialect is all that differs between the two databases. Statements are
@@ -30,7 +31,7 @@ type dialect struct {
 	// batchList encodes claimed jobs for the {in batch} token.
 	batchList func([]*ackbox.Job) string
 	// tries encodes ids and attempts for the {tries} token.
-	tries func([]ackbox.Transition) []any
+	tries func([]core.Transition) []any
 	// timeParam encodes a caller's absolute time.
 	timeParam func(time.Time) any
 }
@@ -95,7 +96,7 @@ var postgresDialect = &dialect{
 		}
 		return postgresIDs(ids)
 	},
-	tries: func(transitions []ackbox.Transition) []any {
+	tries: func(transitions []core.Transition) []any {
 		ids, attempts := make([]string, len(transitions)), make([]string, len(transitions))
 		for i, t := range transitions {
 			ids[i], attempts[i] = t.ID, strconv.Itoa(t.Attempt)
@@ -171,7 +172,7 @@ var sqliteDialect = &dialect{
 		}
 		return sqliteChanges(changes)
 	},
-	tries: func(transitions []ackbox.Transition) []any {
+	tries: func(transitions []core.Transition) []any {
 		changes := make([]change, len(transitions))
 		for i, t := range transitions {
 			changes[i] = change{ID: t.ID, Attempt: t.Attempt}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 func TestDialectOf(t *testing.T) {
@@ -63,7 +64,7 @@ func TestLists(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{postgresDialect.idList([]string{"a", "b"}), "{a,b}"},
 		{sqliteDialect.idList([]string{"a", "b"}), `["a","b"]`},
-		{fmt.Sprint(postgresDialect.tries([]ackbox.Transition{{ID: "a", Attempt: 1}, {ID: "b", Attempt: 2}})), "[{a,b} {1,2}]"},
+		{fmt.Sprint(postgresDialect.tries([]core.Transition{{ID: "a", Attempt: 1}, {ID: "b", Attempt: 2}})), "[{a,b} {1,2}]"},
 		{postgresDialect.batchList(jobs), "{a}"},
 	} {
 		if tt.got != tt.want {
@@ -111,11 +112,11 @@ func TestMillis(t *testing.T) {
 func TestMatching(t *testing.T) {
 	t.Parallel()
 	jobs := []ackbox.Job{{ID: "a", Attempt: 1}, {ID: "b", Attempt: 2}}
-	good := []ackbox.Transition{{ID: "a", Attempt: 1, To: ackbox.Sent}, {ID: "b", Attempt: 2, To: ackbox.Dead}}
+	good := []core.Transition{{ID: "a", Attempt: 1, To: ackbox.Sent}, {ID: "b", Attempt: 2, To: ackbox.Dead}}
 	if batch, err := matching(jobs, good); err != nil || len(batch) != 2 {
 		t.Errorf("%v, %v", batch, err)
 	}
-	for name, bad := range map[string][]ackbox.Transition{
+	for name, bad := range map[string][]core.Transition{
 		"swapped":  {good[1], good[0]},
 		"too few":  good[:1],
 		"too many": append(good[:2:2], good[0]),

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/name"
 )
 
 // NewID returns a new job id: a UUID version 7, which sorts by time, so that
@@ -28,7 +29,7 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 		return nil, errors.New("outbox: args are nil: pass a value with a Kind")
 	}
 	d := &draft{job: ackbox.Job{Kind: args.Kind()}}
-	if err := ackbox.CheckName("Kind()", d.job.Kind); err != nil {
+	if err := name.Check("Kind()", d.job.Kind); err != nil {
 		return nil, fmt.Errorf("outbox: args %T: %w", args, err)
 	}
 	fail := func(err error) (*draft, error) {
@@ -68,8 +69,8 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 // route fills in where the job is published.
 func (s *Store) route(d *draft) error {
 	j := &d.job
-	if len(j.Exchange) > ackbox.MaxNameLen || len(j.RoutingKey) > ackbox.MaxNameLen || !plain(j.Exchange) || !plain(j.RoutingKey) {
-		return fmt.Errorf("exchange %.100q, routing key %.100q: want at most %d bytes of valid UTF-8 without NUL each", j.Exchange, j.RoutingKey, ackbox.MaxNameLen)
+	if len(j.Exchange) > name.MaxLen || len(j.RoutingKey) > name.MaxLen || !plain(j.Exchange) || !plain(j.RoutingKey) {
+		return fmt.Errorf("exchange %.100q, routing key %.100q: want at most %d bytes of valid UTF-8 without NUL each", j.Exchange, j.RoutingKey, name.MaxLen)
 	}
 	if d.event {
 		switch {
@@ -108,17 +109,17 @@ func (s *Store) addContextHeaders(ctx context.Context, d *draft) error {
 		d.job.Headers = headers
 	}
 	size := 0
-	for name, value := range d.job.Headers {
-		size += len(name) + len(value) + headerOverhead
+	for header, value := range d.job.Headers {
+		size += len(header) + len(value) + headerOverhead
 		switch {
-		case name == "" || len(name) > ackbox.MaxNameLen || !plain(name):
-			return fmt.Errorf("header name %.100q: want 1 to %d bytes of valid UTF-8 without NUL", name, ackbox.MaxNameLen)
-		case strings.HasPrefix(strings.ToLower(name), ackbox.HeaderPrefix):
-			return fmt.Errorf("header %.100q: names that start with %q are reserved", name, ackbox.HeaderPrefix)
-		case actedOn(name):
-			return fmt.Errorf("header %.100q: the broker acts on headers of this name, in whatever case, and would refuse the message and its neighbours with it, or keep it from the handler: choose another", name)
+		case header == "" || len(header) > name.MaxLen || !plain(header):
+			return fmt.Errorf("header name %.100q: want 1 to %d bytes of valid UTF-8 without NUL", header, name.MaxLen)
+		case strings.HasPrefix(strings.ToLower(header), ackbox.HeaderPrefix):
+			return fmt.Errorf("header %.100q: names that start with %q are reserved", header, ackbox.HeaderPrefix)
+		case actedOn(header):
+			return fmt.Errorf("header %.100q: the broker acts on headers of this name, in whatever case, and would refuse the message and its neighbours with it, or keep it from the handler: choose another", header)
 		case !plain(value):
-			return fmt.Errorf("header %.100q: its value is not valid UTF-8, or has a NUL byte", name)
+			return fmt.Errorf("header %.100q: its value is not valid UTF-8, or has a NUL byte", header)
 		}
 	}
 	if size > s.cfg.MaxHeaderBytes {

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -203,11 +204,11 @@ func ExampleStore_MigrationSQL() {
 // relay plays the dispatcher and a broker that takes everything.
 func relay(ctx context.Context, store *outbox.Store) []ackbox.Job {
 	var sent []ackbox.Job
-	_, err := store.Relay(ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := store.Relay(ctx, core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 		sent = jobs
-		out := make([]ackbox.Transition, len(jobs))
+		out := make([]core.Transition, len(jobs))
 		for i, job := range jobs {
-			out[i] = ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+			out[i] = core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 		}
 		return out
 	})

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // rowsPerStatement bounds the rows, and so the memory and the locks, of one
@@ -32,13 +33,13 @@ const rowsPerStatement = 1000
 //
 // Finish is bounded by Config.StatementTimeout for each thousand transitions
 // and safe for concurrent use.
-func (s *Store) Finish(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
+func (s *Store) Finish(ctx context.Context, transitions []core.Transition) ([]core.Verdict, error) {
 	for _, t := range transitions {
 		if !t.To.Valid() {
 			return nil, fmt.Errorf("outbox: transition of job %q: To is %q: want one of %q", t.ID, t.To, ackbox.States())
 		}
 	}
-	verdicts := make([]ackbox.Verdict, 0, len(transitions))
+	verdicts := make([]core.Verdict, 0, len(transitions))
 	for some := range slices.Chunk(transitions, rowsPerStatement) {
 		v, err := s.finishSome(ctx, some)
 		if err != nil {
@@ -49,13 +50,13 @@ func (s *Store) Finish(ctx context.Context, transitions []ackbox.Transition) ([]
 	return verdicts, nil
 }
 
-func (s *Store) finishSome(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
-	verdicts := make([]ackbox.Verdict, len(transitions))
+func (s *Store) finishSome(ctx context.Context, transitions []core.Transition) ([]core.Verdict, error) {
+	verdicts := make([]core.Verdict, len(transitions))
 	others := s.wire.report(transitions, verdicts)
 	if len(others) == 0 {
 		return verdicts, nil
 	}
-	asked := make([]ackbox.Transition, len(others))
+	asked := make([]core.Transition, len(others))
 	for n, i := range others {
 		asked[n] = transitions[i]
 	}
@@ -70,7 +71,7 @@ func (s *Store) finishSome(ctx context.Context, transitions []ackbox.Transition)
 }
 
 // ask records transitions in the table.
-func (s *Store) ask(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
+func (s *Store) ask(ctx context.Context, transitions []core.Transition) ([]core.Verdict, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	done, rest := split(transitions)
@@ -98,7 +99,7 @@ func (s *Store) ask(ctx context.Context, transitions []ackbox.Transition) ([]ack
 
 // split picks the transitions that are worth a statement: one for each id, so
 // that what a statement did is known by the ids it returns.
-func split(transitions []ackbox.Transition) (done, rest []ackbox.Transition) {
+func split(transitions []core.Transition) (done, rest []core.Transition) {
 	taken := make(map[string]bool, len(transitions))
 	for _, t := range transitions {
 		if t.To != ackbox.Done || !possible(t) || taken[t.ID] {
@@ -123,7 +124,7 @@ func split(transitions []ackbox.Transition) (done, rest []ackbox.Transition) {
 // possible reports whether a row with the transition's id and attempt can
 // exist. Both come from a message's headers, which anybody can write: they
 // must not be able to fail a statement that serves their neighbours.
-func possible(t ackbox.Transition) bool { return validID(t.ID) && validCount(t.Attempt) }
+func possible(t core.Transition) bool { return validID(t.ID) && validCount(t.Attempt) }
 
 // validCount reports whether the table's integers can hold n.
 func validCount(n int) bool { return n >= 0 && n <= math.MaxInt32 }
@@ -147,7 +148,7 @@ type try struct {
 	attempt int
 }
 
-func note(recorded map[try]ackbox.State, transitions []ackbox.Transition, ids map[string]bool) {
+func note(recorded map[try]ackbox.State, transitions []core.Transition, ids map[string]bool) {
 	for _, t := range transitions {
 		if ids[t.ID] {
 			recorded[try{t.ID, t.Attempt}] = t.To
@@ -156,8 +157,8 @@ func note(recorded map[try]ackbox.State, transitions []ackbox.Transition, ids ma
 }
 
 // verdicts tells the rows that were locked from those that have moved on.
-func (s *Store) verdicts(ctx context.Context, transitions []ackbox.Transition, recorded map[try]ackbox.State) ([]ackbox.Verdict, error) {
-	verdicts := make([]ackbox.Verdict, len(transitions))
+func (s *Store) verdicts(ctx context.Context, transitions []core.Transition, recorded map[try]ackbox.State) ([]core.Verdict, error) {
+	verdicts := make([]core.Verdict, len(transitions))
 	told := make(map[try]bool, len(recorded))
 	var missing []string
 	for i, t := range transitions {
@@ -166,11 +167,11 @@ func (s *Store) verdicts(ctx context.Context, transitions []ackbox.Transition, r
 		switch {
 		case ok && to == t.To && !told[key]:
 			told[key] = true
-			verdicts[i] = ackbox.Recorded
+			verdicts[i] = core.Recorded
 		case ok:
-			verdicts[i] = ackbox.Stale
+			verdicts[i] = core.Stale
 		case !validID(t.ID):
-			verdicts[i] = ackbox.Missing
+			verdicts[i] = core.Missing
 		default:
 			missing = append(missing, t.ID)
 		}
@@ -180,14 +181,14 @@ func (s *Store) verdicts(ctx context.Context, transitions []ackbox.Transition, r
 		return nil, err
 	}
 	for i, t := range transitions {
-		if verdicts[i] != ackbox.Busy {
+		if verdicts[i] != core.Busy {
 			continue
 		}
 		switch row, ok := rows[t.ID]; {
 		case !ok:
-			verdicts[i] = ackbox.Missing
+			verdicts[i] = core.Missing
 		case !row.open || row.attempt != t.Attempt || !reachable(row.state, t.To):
-			verdicts[i] = ackbox.Stale
+			verdicts[i] = core.Stale
 		}
 	}
 	return verdicts, nil
@@ -225,7 +226,7 @@ func (s *Store) standings(ctx context.Context, ids []string) (map[string]standin
 	return all, nil
 }
 
-func (s *Store) markDone(ctx context.Context, transitions []ackbox.Transition) (map[string]bool, error) {
+func (s *Store) markDone(ctx context.Context, transitions []core.Transition) (map[string]bool, error) {
 	return readIDs(s.pool.QueryContext(ctx, s.sql.markDone, s.d.tries(transitions)...))
 }
 
@@ -241,7 +242,7 @@ type change struct {
 	Error   string       `json:"error"`
 }
 
-func changeOf(t ackbox.Transition) change {
+func changeOf(t core.Transition) change {
 	return change{
 		ID: t.ID, Attempt: t.Attempt, Target: t.To, AfterMS: millis(t.After),
 		Charge: t.Charge && t.To == ackbox.Pending, Error: errorText(t.Error),
@@ -277,13 +278,13 @@ func readIDs(rows *sql.Rows, err error) (map[string]bool, error) {
 	return ids, nil
 }
 
-// Current answers [ackbox.Current] if job, as it was delivered, is still the
+// Current answers [core.Started] if job, as it was delivered, is still the
 // ledger's current copy: unfinished, at the same try and not sent again since. Else
 // it answers Stale or, where the ledger has no row of that id, Missing. Workers ask
 // before they run any delivery that is not a first one.
-func (s *Store) Current(ctx context.Context, job ackbox.Job) (ackbox.Verdict, error) {
+func (s *Store) Current(ctx context.Context, job ackbox.Job) (core.Verdict, error) {
 	if !validID(job.ID) {
-		return ackbox.Missing, nil
+		return core.Missing, nil
 	}
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
@@ -292,13 +293,13 @@ func (s *Store) Current(ctx context.Context, job ackbox.Job) (ackbox.Verdict, er
 	err := s.pool.QueryRowContext(ctx, s.sql.current, job.ID).Scan(&row.attempt, &resend, &row.open)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return ackbox.Missing, nil
+		return core.Missing, nil
 	case err != nil:
 		return 0, fmt.Errorf("outbox: ask for job %s: %w", job.ID, err)
 	case row.open && row.attempt == job.Attempt && resend == job.Resend:
-		return ackbox.Current, nil
+		return core.Started, nil
 	}
-	return ackbox.Stale, nil
+	return core.Stale, nil
 }
 
 // Vouch records that the jobs with these ids are in a worker's hands right

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/name"
 )
 
 // letter is Args of any kind and text.
@@ -32,10 +32,10 @@ func FuzzDraft(f *testing.F) {
 	f.Add(strings.Repeat("k", 201), "", strings.Repeat("x", 201), strings.Repeat("é", 101), strings.Repeat("n", 201), strings.Repeat("v", 200), "'; --", int64(1), 1, uint8(9))
 	f.Add("k", "", "{table}", "$1 ? {now}", `\u0000`, `"\u0000"`, `\u0000`, int64(1), 1, uint8(4))
 	s := testStore(Config{Queues: []string{"default"}, MaxPayloadBytes: 1000, MaxHeaderBytes: 500})
-	f.Fuzz(func(t *testing.T, kind, queue, exchange, key, name, value, text string, delay int64, tries int, use uint8) {
+	f.Fuzz(func(t *testing.T, kind, queue, exchange, key, header, value, text string, delay int64, tries int, use uint8) {
 		var opts []Option
 		for i, opt := range []Option{
-			Queue(queue), Via(exchange, key), Event(exchange, key), Header(name, value), Delay(time.Duration(delay)), MaxAttempts(tries), ID(text), At(time.Unix(delay, 0)),
+			Queue(queue), Via(exchange, key), Event(exchange, key), Header(header, value), Delay(time.Duration(delay)), MaxAttempts(tries), ID(text), At(time.Unix(delay, 0)),
 		} {
 			if use&(1<<i) != 0 {
 				opts = append(opts, opt)
@@ -51,7 +51,7 @@ func FuzzDraft(f *testing.F) {
 		}
 		j := d.job
 		for what, s := range map[string]string{"kind": j.Kind, "queue": j.Queue, "exchange": j.Exchange, "routing key": j.RoutingKey} {
-			if !plain(s) || len(s) > ackbox.MaxNameLen {
+			if !plain(s) || len(s) > name.MaxLen {
 				t.Errorf("%s %q cannot be stored", what, s)
 			}
 		}

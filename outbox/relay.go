@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
@@ -47,7 +48,7 @@ const MaxBatch = 10_000
 // publish gets a context with that deadline and must return when it ends.
 // Relay is safe for concurrent use. On SQLite, concurrent calls take turns,
 // since nothing can be locked there while a batch is on the wire.
-func (s *Store) Relay(ctx context.Context, claim ackbox.Claim, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (n int, err error) {
+func (s *Store) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (n int, err error) {
 	began := time.Now()
 	defer func() { s.pool.clean(ctx, began, err) }() // when the connection is back in the pool
 	if err := checkLimit(claim.Limit); err != nil {
@@ -122,18 +123,18 @@ func (s *Store) connection(ctx context.Context) (*sql.Conn, error) {
 // settlement is what is to be recorded for a claimed job.
 type settlement struct {
 	job *ackbox.Job
-	to  ackbox.Transition
+	to  core.Transition
 }
 
 // matching pairs claimed jobs with their transitions. What does not belong to
 // the job at its place could change a row that nobody has locked.
-func matching(jobs []ackbox.Job, transitions []ackbox.Transition) ([]settlement, error) {
+func matching(jobs []ackbox.Job, transitions []core.Transition) ([]settlement, error) {
 	batch := make([]settlement, 0, len(jobs))
 	left := 0
 	for i, t := range transitions {
 		switch {
 		case i >= len(jobs):
-		case t == ackbox.Transition{}:
+		case t == core.Transition{}:
 			left++
 		case t.ID == jobs[i].ID && t.Attempt == jobs[i].Attempt && t.To.Valid():
 			batch = append(batch, settlement{&jobs[i], t})
@@ -146,7 +147,7 @@ func matching(jobs []ackbox.Job, transitions []ackbox.Transition) ([]settlement,
 	return batch, nil
 }
 
-func (s *Store) onWire(ctx context.Context, jobs []ackbox.Job, publish func(context.Context, []ackbox.Job) []ackbox.Transition) []ackbox.Transition {
+func (s *Store) onWire(ctx context.Context, jobs []ackbox.Job, publish func(context.Context, []ackbox.Job) []core.Transition) []core.Transition {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WireTimeout)
 	defer cancel()
 	return publish(ctx, jobs)
@@ -192,7 +193,7 @@ func (s *Store) settleIn(ctx context.Context, c conn, batch []settlement) error 
 
 // relayUnlocked is Relay for a database that has no row locks: one batch of
 // this process at a time, and no transaction open while it is on the wire.
-func (s *Store) relayUnlocked(ctx context.Context, claim ackbox.Claim, ledger string, publish func(context.Context, []ackbox.Job) []ackbox.Transition) (int, error) {
+func (s *Store) relayUnlocked(ctx context.Context, claim core.Claim, ledger string, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -211,7 +212,7 @@ func (s *Store) relayUnlocked(ctx context.Context, claim ackbox.Claim, ledger st
 	return len(jobs), misplaced
 }
 
-func (s *Store) claimUnlocked(ctx context.Context, claim ackbox.Claim) ([]ackbox.Job, error) {
+func (s *Store) claimUnlocked(ctx context.Context, claim core.Claim) ([]ackbox.Job, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	inline := s.cfg.MaxBatchBytes / claim.Limit

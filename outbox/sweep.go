@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // NackedQueues returns the queues that have nacked jobs, in order of their names;
@@ -85,12 +85,12 @@ func (s *Store) sweepWith(ctx context.Context, what, queue, query string, args [
 // queue has been worked off, as told by its latest 100 finished rows. Jobs that
 // were sent more than once tell nothing: it may be an early copy that was
 // finished. Some of the queues may have no sent jobs (any more).
-func (s *Store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {
+func (s *Store) Ages(ctx context.Context) ([]core.QueueAge, error) {
 	queues, err := s.listQueues(ctx, "list the queues of sent jobs", s.sql.sentQueues)
 	if err != nil {
 		return nil, err
 	}
-	ages := make([]ackbox.QueueAge, 0, len(queues))
+	ages := make([]core.QueueAge, 0, len(queues))
 	for some := range slices.Chunk(queues, rowsPerStatement) {
 		more, err := s.frontiers(ctx, some)
 		if err != nil {
@@ -103,7 +103,7 @@ func (s *Store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {
 
 // frontiers looks how far queues have been worked off. What finished so long ago
 // that it cannot be read in time tells little: it is left out.
-func (s *Store) frontiers(ctx context.Context, queues []string) ([]ackbox.QueueAge, error) {
+func (s *Store) frontiers(ctx context.Context, queues []string) ([]core.QueueAge, error) {
 	const what = "read how far queues have come"
 	names, err := json.Marshal(queues)
 	if err != nil {
@@ -111,9 +111,9 @@ func (s *Store) frontiers(ctx context.Context, queues []string) ([]ackbox.QueueA
 	}
 	w, _, _ := s.walks.next(what, window{0, allAges}, 1)
 	began := time.Now()
-	var ages []ackbox.QueueAge
+	var ages []core.QueueAge
 	err = s.each(ctx, what, s.sql.frontiers, func(rows *sql.Rows) error {
-		var a ackbox.QueueAge
+		var a core.QueueAge
 		var now, frontier dbTime
 		if err := rows.Scan(&a.Queue, &now, &frontier); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // wire is what this process knows of the rows that its own dispatcher holds
@@ -50,7 +51,7 @@ func (w *wire) settle(batch []settlement) {
 	for i := range batch {
 		key := try{batch[i].job.ID, batch[i].job.Attempt}
 		if w.out[key] {
-			batch[i].to = ackbox.Transition{ID: key.id, Attempt: key.attempt, To: ackbox.Done}
+			batch[i].to = core.Transition{ID: key.id, Attempt: key.attempt, To: ackbox.Done}
 		}
 		delete(w.out, key)
 	}
@@ -91,7 +92,7 @@ func (s *Store) Released() <-chan struct{} { return s.released }
 // and the job's batch is on the wire in this process right now, the batch
 // records it. It costs no I/O and promises nothing: Finish has to be called all
 // the same, and says what was recorded. Safe for concurrent use.
-func (s *Store) Announce(t ackbox.Transition) {
+func (s *Store) Announce(t core.Transition) {
 	if t.To != ackbox.Done || t.Error != "" {
 		return
 	}
@@ -106,7 +107,7 @@ func (s *Store) Announce(t ackbox.Transition) {
 // report answers for transitions whose rows are, or just were, on the wire of
 // this process. It returns the indexes of the others, which the table has to be
 // asked for.
-func (w *wire) report(transitions []ackbox.Transition, verdicts []ackbox.Verdict) (others []int) {
+func (w *wire) report(transitions []core.Transition, verdicts []core.Verdict) (others []int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, t := range transitions {
@@ -114,12 +115,12 @@ func (w *wire) report(transitions []ackbox.Transition, verdicts []ackbox.Verdict
 		if t.To == ackbox.Done && t.Error == "" {
 			if _, ok := w.out[key]; ok {
 				w.out[key] = true
-				verdicts[i] = ackbox.Busy
+				verdicts[i] = core.Busy
 				continue
 			}
 			if _, ok := w.done[key]; ok {
 				delete(w.done, key)
-				verdicts[i] = ackbox.Recorded
+				verdicts[i] = core.Recorded
 				continue
 			}
 		}

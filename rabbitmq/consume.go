@@ -10,6 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 const consumerTag = "ackbox"
@@ -31,7 +32,7 @@ const consumerTag = "ackbox"
 // queue was deleted), Consume returns an error as soon as handle returns;
 // outstanding Receipts fail, and the broker delivers their messages again. Call
 // Consume again after a pause. After Close the error is [ackbox.ErrClosed].
-func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error {
+func (b *Broker) Consume(ctx context.Context, queue string, prefetch int, handle func(core.Delivery)) error {
 	if _, err := b.queue(queue); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (b *Broker) awaitQueue(ctx context.Context, queue string) error {
 			if err = b.answersFor(ctx, queue); err == nil {
 				return nil
 			}
-			if errors.Is(err, ackbox.ErrNoQueue) {
+			if errors.Is(err, core.ErrNoQueue) {
 				b.declared.doubt(es, 0) // deleted since
 			} else if !said && ctx.Err() == nil {
 				said = true
@@ -153,10 +154,10 @@ func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, p
 
 // run moves deliveries to handle until ctx ends (nil) or the subscription does
 // (an error). It returns when handle does.
-func (s *subscription) run(ctx context.Context, handle func(ackbox.Delivery)) error {
+func (s *subscription) run(ctx context.Context, handle func(core.Delivery)) error {
 	// handle has a goroutine of its own, so that one that blocks delays neither
 	// the end of intake nor the news of a dead channel.
-	hand := make(chan ackbox.Delivery)
+	hand := make(chan core.Delivery)
 	handled := make(chan struct{})
 	go func() {
 		defer close(handled)
@@ -179,7 +180,7 @@ func (s *subscription) run(ctx context.Context, handle func(ackbox.Delivery)) er
 // pump offers one delivery at a time until ctx ends or the subscription dies.
 // One that was not taken stays for the broker to deliver again: upon a dead
 // channel by itself, upon the end of ctx it is given back here.
-func (s *subscription) pump(ctx context.Context, hand chan<- ackbox.Delivery) error {
+func (s *subscription) pump(ctx context.Context, hand chan<- core.Delivery) error {
 	for {
 		var d amqp.Delivery
 		select {
@@ -214,11 +215,11 @@ func (s *subscription) pump(ctx context.Context, hand chan<- ackbox.Delivery) er
 
 // delivery makes d ready to be handed out, and counts it: it may be settled at
 // once.
-func (s *subscription) delivery(d amqp.Delivery) ackbox.Delivery {
+func (s *subscription) delivery(d amqp.Delivery) core.Delivery {
 	r := &receipt{sub: s, original: d}
 	s.unsettled.add(r)
 	s.pending.Add(1)
-	return ackbox.Delivery{
+	return core.Delivery{
 		Job:         jobFrom(s.queue, &d),
 		Redelivered: d.Redelivered,
 		Returns:     count(d.Headers["x-delivery-count"]),

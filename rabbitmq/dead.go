@@ -7,6 +7,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // deadSuffix ends the name of the queue that keeps what was given up.
@@ -17,7 +18,7 @@ const deadSuffix = ".dead"
 // 1024 bytes of it) in the header [ackbox.HeaderError]. nil means confirmed and
 // routed: acknowledge d now. Errors and what is copied: as in [Broker.Retry].
 // Messages stay there until [Broker.RequeueDead] or an operator takes them.
-func (b *Broker) Bury(ctx context.Context, d ackbox.Delivery, cause string) error {
+func (b *Broker) Bury(ctx context.Context, d core.Delivery, cause string) error {
 	q, err := b.queue(d.Queue)
 	if err != nil {
 		return err
@@ -99,7 +100,7 @@ func (b *Broker) revive(ctx context.Context, queue string, d amqp.Delivery) erro
 	if err != nil {
 		return err
 	}
-	again := ackbox.Delivery{Job: jobFrom(queue, &d), Receipt: &receipt{original: d}}
+	again := core.Delivery{Job: jobFrom(queue, &d), Receipt: &receipt{original: d}}
 	if again.Ledger == "" {
 		again.Attempt = 1
 	} else {
@@ -108,7 +109,7 @@ func (b *Broker) revive(ctx context.Context, queue string, d amqp.Delivery) erro
 	msg := copyOf(&again)
 	delete(msg.Headers, ackbox.HeaderError)
 	o := b.publishOne(ctx, g, outgoing{key: queue, mandatory: true, message: msg})
-	if o.Status != ackbox.Acked {
+	if o.Status != core.Acked {
 		return fmt.Errorf("queue %s: %s: %s", queue, o.Status, o.Reason)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // What the external tests look at without a server.
@@ -27,7 +28,7 @@ var (
 )
 
 // NewReceipt is a receipt as Consume makes it.
-func NewReceipt(original amqp.Delivery) ackbox.Receipt { return &receipt{original: original} }
+func NewReceipt(original amqp.Delivery) core.Receipt { return &receipt{original: original} }
 
 // Message is the AMQP part of an outgoing message.
 func (o outgoing) Message() amqp.Publishing { return o.message }
@@ -66,7 +67,7 @@ func (s *Stalls) AddEvent(ctx context.Context, key string) {
 
 // EventAnswered is stalls.answered for one that was acked.
 func (s *Stalls) EventAnswered(ctx context.Context, key string) {
-	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{exchange: "x", key: key} }, []ackbox.Outcome{{Status: ackbox.Acked}})
+	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{exchange: "x", key: key} }, []core.Outcome{{Status: core.Acked}})
 }
 
 // SameStall reports whether two jobs are put off together.
@@ -79,7 +80,7 @@ func (s *Stalls) Add(ctx context.Context, queue string, limit time.Duration) {
 
 // Answered is stalls.answered, for one message that was acked.
 func (s *Stalls) Answered(ctx context.Context, queue string) {
-	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{queue: queue} }, []ackbox.Outcome{{Status: ackbox.Acked}})
+	s.stalls.answered(ctx, []int{0}, func(int) destination { return destination{queue: queue} }, []core.Outcome{{Status: core.Acked}})
 }
 
 // Socket is a socket on any connection.
@@ -98,9 +99,9 @@ func (s Socket) Uncork() { s.uncork() }
 
 // NewReceipts are receipts of one subscription that a broker of the test's own
 // answers for.
-func NewReceipts(acknowledger amqp.Acknowledger, conn net.Conn) (next func(tag uint64) ackbox.Receipt, pending func() int64) {
+func NewReceipts(acknowledger amqp.Acknowledger, conn net.Conn) (next func(tag uint64) core.Receipt, pending func() int64) {
 	s := &subscription{g: &generation{sock: &socket{Conn: conn, timeout: time.Minute}}, progress: make(chan struct{}, 1)}
-	return func(tag uint64) ackbox.Receipt {
+	return func(tag uint64) core.Receipt {
 		return s.delivery(amqp.Delivery{Acknowledger: acknowledger, DeliveryTag: tag}).Receipt
 	}, s.pending.Load
 }

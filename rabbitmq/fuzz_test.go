@@ -13,6 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
 
@@ -173,7 +174,7 @@ func FuzzJobFrom(f *testing.F) {
 			}
 		}
 		// A copy for the retry or dead queue can be sent.
-		msg := rabbitmq.CopyOf(&ackbox.Delivery{Job: job, Receipt: rabbitmq.NewReceipt(amqp.Delivery{Headers: headers})})
+		msg := rabbitmq.CopyOf(&core.Delivery{Job: job, Receipt: rabbitmq.NewReceipt(amqp.Delivery{Headers: headers})})
 		if err := msg.Headers.Validate(); err != nil {
 			t.Error(err)
 		}

@@ -6,7 +6,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // maxLanes bounds how many destinations of one batch have a channel each; more
@@ -27,7 +27,7 @@ func (c *call) admitted(todo []int) []int {
 		if c.b.stalls.admits(c.to(i)) {
 			now = append(now, i)
 		} else {
-			c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Stalled: true, Unpublished: true, Reason: stalledReason}
+			c.out[i] = core.Outcome{Status: core.Unknown, Stalled: true, Unpublished: true, Reason: stalledReason}
 		}
 	}
 	return now

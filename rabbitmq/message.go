@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 const (
@@ -215,7 +216,7 @@ func bookkeeping(name string) bool {
 // Left behind is what belongs to its first way through the broker: expiration
 // (it would empty the retry and dead queues), user-id (the broker demands that
 // it is ours), CC (it would deliver to those queues again) and [bookkeeping].
-func copyOf(d *ackbox.Delivery) amqp.Publishing {
+func copyOf(d *core.Delivery) amqp.Publishing {
 	var msg amqp.Publishing
 	if r, ok := d.Receipt.(*receipt); ok {
 		o := &r.original

@@ -16,6 +16,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
 
@@ -120,7 +121,7 @@ func TestCopyKeepsTheMessageAndDropsItsWay(t *testing.T) {
 	for _, name := range []string{"x-death", "x-delivery-count", "x-first-death-queue", "CC"} {
 		original.Headers[name] = "way"
 	}
-	d := ackbox.Delivery{Job: ackbox.Job{Attempt: 3}, Receipt: rabbitmq.NewReceipt(original)}
+	d := core.Delivery{Job: ackbox.Job{Attempt: 3}, Receipt: rabbitmq.NewReceipt(original)}
 	got := rabbitmq.CopyOf(&d)
 	table[ackbox.HeaderAttempt] = int64(3)
 	want := amqp.Publishing{

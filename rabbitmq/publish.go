@@ -9,6 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // healPause is the least time between two declarations of the same thing that
@@ -34,8 +35,8 @@ var errNoConfirm = errors.New("no answer from the broker within Config.ConfirmTi
 // so do the destinations of one call. Where the broker answers for others, but not
 // for one destination (a quorum queue without a leader), its messages are Stalled,
 // and one of them is published every 5 s or more to see; the rest is not, until then.
-func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome {
-	out := make([]ackbox.Outcome, len(jobs))
+func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome {
+	out := make([]core.Outcome, len(jobs))
 	if len(jobs) == 0 {
 		return out
 	}
@@ -45,7 +46,7 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 	g, err := b.publish.get(ctx, false)
 	if err != nil {
 		for i := range out {
-			out[i] = ackbox.Outcome{Unpublished: true, Reason: err.Error()}
+			out[i] = core.Outcome{Unpublished: true, Reason: err.Error()}
 		}
 		return out
 	}
@@ -57,7 +58,7 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 	todo := make([]int, 0, len(jobs))
 	for i := range jobs {
 		if reason := b.refuse(g, &jobs[i]); reason != "" {
-			out[i] = ackbox.Outcome{Status: ackbox.NackedByBroker, Reason: reason}
+			out[i] = core.Outcome{Status: core.NackedByBroker, Reason: reason}
 			continue
 		}
 		todo = append(todo, i)
@@ -67,8 +68,8 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcom
 }
 
 // publishOne publishes one message to a queue like Publish does.
-func (b *Broker) publishOne(ctx context.Context, g *generation, m outgoing) ackbox.Outcome {
-	out := make([]ackbox.Outcome, 1)
+func (b *Broker) publishOne(ctx context.Context, g *generation, m outgoing) core.Outcome {
+	out := make([]core.Outcome, 1)
 	c := call{
 		b: b, g: g, outer: ctx, out: out, at: func(int) outgoing { return m },
 		to:    func(int) destination { return destination{queue: m.key} },
@@ -88,7 +89,7 @@ type call struct {
 	at    func(int) outgoing
 	to    func(int) destination
 	needs func(int) []*entity
-	out   []ackbox.Outcome
+	out   []core.Outcome
 
 	redeclared sync.Once
 	mu         sync.Mutex
@@ -184,7 +185,7 @@ func (c *call) isolate(ctx context.Context, cause *amqp.Error, indexes []int) bo
 			c.interrupted(ctx, indexes[n:], amqp.ErrClosed)
 			return false
 		}
-		c.out[indexes[n]] = ackbox.Outcome{Status: ackbox.NackedByBroker, Reason: cause.Reason}
+		c.out[indexes[n]] = core.Outcome{Status: core.NackedByBroker, Reason: cause.Reason}
 	}
 	return true
 }
@@ -212,7 +213,7 @@ func (c *call) redeclare(ctx context.Context, indexes []int, pause time.Duration
 func (c *call) heal(ctx context.Context) {
 	var returned []int
 	for i, o := range c.out {
-		if o.Status == ackbox.Returned {
+		if o.Status == core.Returned {
 			returned = append(returned, i)
 		}
 	}
@@ -237,7 +238,7 @@ func (c *call) declared(ctx context.Context, todo []int) []int {
 	now := todo[:0]
 	for _, i := range todo {
 		if err := d.trouble(c.needs(i)); err != nil {
-			c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Stalled: true, Unpublished: true, Reason: "not published: " + err.Error()}
+			c.out[i] = core.Outcome{Status: core.Unknown, Stalled: true, Unpublished: true, Reason: "not published: " + err.Error()}
 			continue
 		}
 		now = append(now, i)
@@ -285,12 +286,12 @@ func (c *call) unsent(ctx context.Context, indexes []int, err error) {
 
 func (c *call) unpublished(indexes []int, reason string) {
 	for _, i := range indexes {
-		c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Unpublished: true, Reason: reason}
+		c.out[i] = core.Outcome{Status: core.Unknown, Unpublished: true, Reason: reason}
 	}
 }
 
 func (c *call) unknown(indexes []int, reason string) {
 	for _, i := range indexes {
-		c.out[i] = ackbox.Outcome{Status: ackbox.Unknown, Reason: reason}
+		c.out[i] = core.Outcome{Status: core.Unknown, Reason: reason}
 	}
 }

@@ -6,7 +6,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // maxPublishers bounds the publishing channels in use at once; further calls
@@ -141,7 +141,7 @@ func (p *publisher) cause(ctx context.Context) *amqp.Error {
 // window publishes the messages at the given indexes, awaits their confirms
 // until ctx ends, and writes into out what is certain. It returns the indexes
 // for which nothing is: their outcomes stay untouched.
-func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outgoing, out []ackbox.Outcome) (unresolved []int) {
+func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outgoing, out []core.Outcome) (unresolved []int) {
 	p.sent = p.sent[:0]
 	written := p.g.guard(ctx)
 	p.g.sock.cork()
@@ -174,15 +174,15 @@ func (p *publisher) window(ctx context.Context, indexes []int, at func(int) outg
 		confirm := p.sent[n]
 		switch {
 		case confirm.Acked():
-			out[i] = ackbox.Outcome{Status: ackbox.Acked}
+			out[i] = core.Outcome{Status: core.Acked}
 			if len(returned) > 0 {
 				m := at(i)
 				if why, ok := returned[route{m.message.MessageId, m.exchange, m.key}]; ok && m.mandatory {
-					out[i] = ackbox.Outcome{Status: ackbox.Returned, Reason: why}
+					out[i] = core.Outcome{Status: core.Returned, Reason: why}
 				}
 			}
 		case open && isDone(confirm):
-			out[i] = ackbox.Outcome{Status: ackbox.NackedByBroker, Reason: "the broker refused the message (basic.nack): the queue is full or failing"}
+			out[i] = core.Outcome{Status: core.NackedByBroker, Reason: "the broker refused the message (basic.nack): the queue is full or failing"}
 		default:
 			unresolved = append(unresolved, i)
 		}

@@ -8,7 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 var errSettled = errors.New("rabbitmq: the delivery is settled already")
@@ -23,13 +23,13 @@ type receipt struct {
 	before, after *receipt
 }
 
-// Ack implements [ackbox.Receipt]. The error wraps amqp091-go's ErrClosed if
+// Ack implements [core.Receipt]. The error wraps amqp091-go's ErrClosed if
 // the channel is gone.
 func (r *receipt) Ack() error {
 	return r.settle("ack", func() error { return r.original.Ack(false) })
 }
 
-// Requeue implements [ackbox.Receipt], like Ack.
+// Requeue implements [core.Receipt], like Ack.
 func (r *receipt) Requeue() error {
 	return r.settle("requeue", func() error { return r.original.Nack(false, true) })
 }
@@ -47,8 +47,8 @@ func (r *receipt) settle(verb string, do func() error) error {
 	return nil
 }
 
-// AckAll implements [ackbox.BatchReceipt].
-func (r *receipt) AckAll(others []ackbox.Receipt) (rest []ackbox.Receipt) {
+// AckAll implements [core.BatchReceipt].
+func (r *receipt) AckAll(others []core.Receipt) (rest []core.Receipt) {
 	mine := make([]*receipt, 0, 1+len(others))
 	add := func(other *receipt) {
 		if other.settled.CompareAndSwap(false, true) {

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
 
@@ -53,9 +53,9 @@ func (b *tags) Nack(tag uint64, multiple, requeue bool) error {
 func (b *tags) Reject(uint64, bool) error { return errors.New("nobody rejects") }
 
 // ackAll acknowledges receipts together, by the first of them.
-func ackAll(t *testing.T, receipts ...ackbox.Receipt) (rest []ackbox.Receipt) {
+func ackAll(t *testing.T, receipts ...core.Receipt) (rest []core.Receipt) {
 	t.Helper()
-	first, ok := receipts[0].(ackbox.BatchReceipt)
+	first, ok := receipts[0].(core.BatchReceipt)
 	if !ok {
 		t.Fatalf("%T is no BatchReceipt", receipts[0])
 	}
@@ -70,7 +70,7 @@ func TestAckAllAcknowledgesNothingElse(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		broker := newTags()
 		next, pending := rabbitmq.NewReceipts(broker, &wire{})
-		open := make(map[uint64]ackbox.Receipt)
+		open := make(map[uint64]core.Receipt)
 		acked, given := make(map[uint64]bool), make(map[uint64]bool)
 		tag := uint64(0)
 		for range 200 {
@@ -79,7 +79,7 @@ func TestAckAllAcknowledgesNothingElse(t *testing.T) {
 				broker.waiting[tag] = true
 				open[tag] = next(tag)
 			}
-			var batch []ackbox.Receipt
+			var batch []core.Receipt
 			some := rnd.IntN(3)
 			for tag, receipt := range open { // in any order
 				switch {
@@ -126,7 +126,7 @@ func TestAckAllIsOneMessage(t *testing.T) {
 	t.Parallel()
 	broker := newTags()
 	next, _ := rabbitmq.NewReceipts(broker, &wire{})
-	receipts := make([]ackbox.Receipt, 100)
+	receipts := make([]core.Receipt, 100)
 	for i := range receipts {
 		broker.waiting[uint64(i+1)] = true
 		receipts[i] = next(uint64(i + 1))

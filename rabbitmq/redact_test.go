@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
 
@@ -172,7 +173,7 @@ func TestFailingConnects(t *testing.T) {
 			defer cancel()
 			shown := []string{}
 			for _, o := range b.Publish(ctx, []ackbox.Job{{ID: "1", Mandatory: true}}) {
-				if o.Status != ackbox.Unknown || o.Reason == "" {
+				if o.Status != core.Unknown || o.Reason == "" {
 					t.Errorf("outcome is %+v, want unknown with a reason", o)
 				}
 				shown = append(shown, o.Reason)
@@ -214,7 +215,7 @@ func TestCloseEndsWaiting(t *testing.T) {
 	go func() { waiting <- b.Ready(context.Background()) }()
 	go func() { waiting <- b.Ready(context.Background()) }()
 	go func() {
-		waiting <- b.Consume(context.Background(), ackbox.DefaultQueue, 1, func(ackbox.Delivery) {})
+		waiting <- b.Consume(context.Background(), ackbox.DefaultQueue, 1, func(core.Delivery) {})
 	}()
 	if err := b.Close(); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Retry parks a copy of d, a message that no row of the caller's ledger stands
@@ -30,7 +31,7 @@ import (
 //
 // Not copied: expiration, user-id, CC, and the broker's own notes on the first
 // way (x-death, x-delivery-count).
-func (b *Broker) Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error {
+func (b *Broker) Retry(ctx context.Context, d core.Delivery, delay time.Duration) error {
 	q, err := b.queue(d.Queue)
 	if err != nil {
 		return err
@@ -102,10 +103,10 @@ func (b *Broker) deposit(ctx context.Context, queue string, args amqp.Table, msg
 			return err
 		}
 		o := b.publishOne(ctx, g, m)
-		if o.Status == ackbox.Acked {
+		if o.Status == core.Acked {
 			return nil
 		}
-		if o.Status != ackbox.Returned || try > 0 {
+		if o.Status != core.Returned || try > 0 {
 			return fmt.Errorf("queue %s: %s: %s", queue, o.Status, o.Reason)
 		}
 		g.setDeclared(queue, false) // somebody has deleted it

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 const (
@@ -152,14 +153,14 @@ func (s *stalls) add(ctx context.Context, d destination, limit time.Duration) {
 }
 
 // answered forgets the stalls of messages that got an answer.
-func (s *stalls) answered(ctx context.Context, indexes []int, to func(int) destination, out []ackbox.Outcome) {
+func (s *stalls) answered(ctx context.Context, indexes []int, to func(int) destination, out []core.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.known)+len(s.exchanges) == 0 {
 		return
 	}
 	for _, i := range indexes {
-		if out[i].Status == ackbox.Unknown {
+		if out[i].Status == core.Unknown {
 			continue
 		}
 		d := to(i)

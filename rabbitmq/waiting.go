@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 
 // Waiting reports how many messages are ready in queue, which need not be in
 // the topology: neither those that a consumer holds nor those in its retry
-// queues count. The error wraps [ackbox.ErrNoQueue] if the queue does not
+// queues count. The error wraps [core.ErrNoQueue] if the queue does not
 // exist, and means "not known" otherwise. It waits for a connection and the
 // answer until ctx ends, at most Config.DialTimeout.
 //
@@ -35,7 +36,7 @@ const (
 // the queue is asked for a message, which none can give without its leader. One
 // that comes because it arrived just then is given back. That takes the
 // permission to read the queue; without it such a queue is an error that wraps
-// [ackbox.ErrUnsure], as is one whose leader does not answer.
+// [core.ErrUnsure], as is one whose leader does not answer.
 func (b *Broker) Waiting(ctx context.Context, queue string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
 	defer cancel()
@@ -59,7 +60,7 @@ func (b *Broker) look(ctx context.Context, queue string) (int, error) {
 		})
 		switch {
 		case deleted(err):
-			return 0, fmt.Errorf("%w (Config.Topology has %s)", ackbox.ErrNoQueue, strings.Join(b.cfg.Topology.QueueNames(), ", "))
+			return 0, fmt.Errorf("%w (Config.Topology has %s)", core.ErrNoQueue, strings.Join(b.cfg.Topology.QueueNames(), ", "))
 		case err != nil:
 			return 0, g.failed(ctx, "look at it", err)
 		case q.Messages+q.Consumers > 0 || !b.isInDoubt(queue):
@@ -68,7 +69,7 @@ func (b *Broker) look(ctx context.Context, queue string) (int, error) {
 			return b.trial(ctx, g, queue)
 		}
 	}
-	return 0, ackbox.ErrUnsure
+	return 0, core.ErrUnsure
 }
 
 // isInDoubt reports whether a queue that seems empty may be one whose leader is
@@ -129,7 +130,7 @@ func (b *Broker) trial(ctx context.Context, g *generation, queue string) (int, e
 		select {
 		case <-running:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("%w: %w", ackbox.ErrUnsure, ctx.Err())
+			return 0, fmt.Errorf("%w: %w", core.ErrUnsure, ctx.Err())
 		}
 	}
 	n, err := within(ctx, g, func() (int, error) {
@@ -149,7 +150,7 @@ func (b *Broker) trial(ctx context.Context, g *generation, queue string) (int, e
 		b.trials.end(queue)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ackbox.ErrUnsure, g.failed(ctx, "ask it for a message", err))
+		return 0, fmt.Errorf("%w: %w", core.ErrUnsure, g.failed(ctx, "ask it for a message", err))
 	}
 	return n, nil
 }

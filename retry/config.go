@@ -14,7 +14,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Ledger is the part of the jobs table that holds refused and finished jobs.
@@ -34,7 +34,7 @@ type Ledger interface {
 // Sent is the part of the jobs table that holds jobs on their way.
 type Sent interface {
 	// Ages returns how old the sent jobs of each queue are.
-	Ages(ctx context.Context) ([]ackbox.QueueAge, error)
+	Ages(ctx context.Context) ([]core.QueueAge, error)
 	// Resend makes up to limit sent jobs of queue publishable again that
 	// nobody has vouched for since before, and for at least idle.
 	Resend(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
@@ -61,7 +61,7 @@ type Partitions interface {
 // Broker tells how much is waiting; *rabbitmq.Broker and *memory.Broker do.
 type Broker interface {
 	// Waiting returns the number of messages that wait in queue and are in no
-	// worker's hands, or an error: one that wraps ackbox.ErrNoQueue says that the
+	// worker's hands, or an error: one that wraps core.ErrNoQueue says that the
 	// queue does not exist, any other that it is not known, and nothing follows.
 	Waiting(ctx context.Context, queue string) (int, error)
 }

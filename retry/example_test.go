@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -70,7 +70,7 @@ func (emptyLedger) Purge(context.Context, string, time.Duration, int) (int, erro
 
 func (emptyLedger) PurgeDead(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
-func (emptyLedger) Ages(context.Context) ([]ackbox.QueueAge, error) { return nil, nil }
+func (emptyLedger) Ages(context.Context) ([]core.QueueAge, error) { return nil, nil }
 
 func (emptyLedger) Resend(context.Context, string, time.Time, time.Duration, int) (int, error) {
 	return 0, nil

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -17,7 +17,7 @@ type store struct {
 	rearm     func(ctx context.Context, queue string, limit int) (int, error)
 	purge     func(ctx context.Context, queue string, retention time.Duration, limit int) (int, error)
 	purgeDead func(ctx context.Context, retention time.Duration, limit int) (int, error)
-	ages      func(ctx context.Context) ([]ackbox.QueueAge, error)
+	ages      func(ctx context.Context) ([]core.QueueAge, error)
 	resend    func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
 }
 
@@ -51,7 +51,7 @@ func (s *store) PurgeDead(ctx context.Context, retention time.Duration, limit in
 	return s.purgeDead(ctx, retention, limit)
 }
 
-func (s *store) Ages(ctx context.Context) ([]ackbox.QueueAge, error) {
+func (s *store) Ages(ctx context.Context) ([]core.QueueAge, error) {
 	if s.ages == nil {
 		return nil, nil
 	}

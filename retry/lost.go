@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // suspicion is what earlier sweeps agree on about a queue. Times are the
@@ -96,9 +96,9 @@ func (s *Sweeper) beginAnew() {
 
 // suspect looks at one queue and returns what is known about it then. Lost is
 // what every look of the suspicion, this one included, agrees on.
-func (s *Sweeper) suspect(ctx context.Context, age ackbox.QueueAge, suspect suspicion) (suspicion, error) {
+func (s *Sweeper) suspect(ctx context.Context, age core.QueueAge, suspect suspicion) (suspicion, error) {
 	bound, err := s.look(ctx, age)
-	silent := errors.Is(err, ackbox.ErrUnsure)
+	silent := errors.Is(err, core.ErrUnsure)
 	if silent && !suspect.silent {
 		s.cfg.Logger.WarnContext(ctx, "retry: a queue does not answer, so none of its jobs is taken for lost", "queue", age.Queue, "error", err)
 	}
@@ -137,7 +137,7 @@ func (s *Sweeper) suspect(ctx context.Context, age ackbox.QueueAge, suspect susp
 // resend is the turn of a queue whose lost jobs are known. For how long nobody
 // vouched for them counts from when that was found: silence since then may be an
 // outage of the ledger's.
-func (s *Sweeper) resend(age ackbox.QueueAge, suspect suspicion) turn {
+func (s *Sweeper) resend(age core.QueueAge, suspect suspicion) turn {
 	idle := s.cfg.StuckAfter + age.Now.Sub(suspect.found)
 	return turn{nameOf(age.Queue), func(ctx context.Context) (int, error) {
 		n, err := s.store.Resend(ctx, age.Queue, suspect.lost, idle, s.cfg.Batch)
@@ -152,10 +152,10 @@ func (s *Sweeper) resend(age ackbox.QueueAge, suspect suspicion) turn {
 
 // look says which jobs of a queue have left it: those that were vouched for
 // last before the time it returns. A zero time says none.
-func (s *Sweeper) look(ctx context.Context, age ackbox.QueueAge) (time.Time, error) {
+func (s *Sweeper) look(ctx context.Context, age core.QueueAge) (time.Time, error) {
 	waiting, err := s.broker.Waiting(ctx, age.Queue)
 	switch {
-	case errors.Is(err, ackbox.ErrNoQueue):
+	case errors.Is(err, core.ErrNoQueue):
 		return age.Now, nil // deleted, with all that was in it
 	case err != nil:
 		return time.Time{}, err

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -62,15 +62,15 @@ func TestResend(t *testing.T) {
 			var now look
 			var resent string
 			s := &store{
-				ages: func(context.Context) ([]ackbox.QueueAge, error) {
+				ages: func(context.Context) ([]core.QueueAge, error) {
 					if now.waiting == away {
 						return nil, errBase
 					}
-					age := ackbox.QueueAge{Queue: "q", Now: minute(now.at)}
+					age := core.QueueAge{Queue: "q", Now: minute(now.at)}
 					if now.frontier > 0 {
 						age.Frontier = minute(now.frontier)
 					}
-					return []ackbox.QueueAge{age}, nil
+					return []core.QueueAge{age}, nil
 				},
 				resend: func(_ context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error) {
 					resent = fmt.Sprintf("%s before %v idle %v limit %d", queue, before.Sub(epoch).Minutes(), idle, limit)
@@ -80,7 +80,7 @@ func TestResend(t *testing.T) {
 			b := waiting(func(string) (int, error) {
 				switch now.waiting {
 				case gone:
-					return 0, fmt.Errorf("rabbitmq: %w", ackbox.ErrNoQueue)
+					return 0, fmt.Errorf("rabbitmq: %w", core.ErrNoQueue)
 				case failing:
 					return 0, errBase
 				}
@@ -111,8 +111,8 @@ func TestResendGoesOnAfterAFailingQueue(t *testing.T) {
 	now := epoch
 	resent := map[string]int{}
 	s := &store{
-		ages: func(context.Context) ([]ackbox.QueueAge, error) {
-			return []ackbox.QueueAge{{Queue: "a", Now: now}, {Queue: "b", Now: now}, {Queue: "c", Now: now}}, nil
+		ages: func(context.Context) ([]core.QueueAge, error) {
+			return []core.QueueAge{{Queue: "a", Now: now}, {Queue: "b", Now: now}, {Queue: "c", Now: now}}, nil
 		},
 		resend: func(_ context.Context, queue string, _ time.Time, _ time.Duration, _ int) (int, error) {
 			resent[queue]++
@@ -149,11 +149,11 @@ func TestResendForgetsQueuesWithoutSentJobs(t *testing.T) {
 	now, present := epoch, true
 	resent := 0
 	s := &store{
-		ages: func(context.Context) ([]ackbox.QueueAge, error) {
+		ages: func(context.Context) ([]core.QueueAge, error) {
 			if !present {
 				return nil, nil
 			}
-			return []ackbox.QueueAge{{Queue: "q", Now: now}}, nil
+			return []core.QueueAge{{Queue: "q", Now: now}}, nil
 		},
 		resend: func(context.Context, string, time.Time, time.Duration, int) (int, error) { resent++; return 0, nil },
 	}
@@ -172,7 +172,7 @@ func TestResendForgetsQueuesWithoutSentJobs(t *testing.T) {
 
 func TestResendFailsWithTheLedger(t *testing.T) {
 	t.Parallel()
-	s := &store{ages: func(context.Context) ([]ackbox.QueueAge, error) { return nil, errBase }}
+	s := &store{ages: func(context.Context) ([]core.QueueAge, error) { return nil, errBase }}
 	if n, err := newSweeper(t, s, waiting(nothingWaits), retry.Config{}).Resend(t.Context()); n != 0 || !errors.Is(err, errBase) {
 		t.Errorf("got %d, %v", n, err)
 	}
@@ -184,8 +184,8 @@ func TestQueueThatCannotTell(t *testing.T) {
 	t.Parallel()
 	now, silent, resent := epoch, false, 0
 	s := &store{
-		ages: func(context.Context) ([]ackbox.QueueAge, error) {
-			return []ackbox.QueueAge{{Queue: "q", Now: now}}, nil
+		ages: func(context.Context) ([]core.QueueAge, error) {
+			return []core.QueueAge{{Queue: "q", Now: now}}, nil
 		},
 		resend: func(context.Context, string, time.Time, time.Duration, int) (int, error) {
 			resent++
@@ -194,7 +194,7 @@ func TestQueueThatCannotTell(t *testing.T) {
 	}
 	b := waiting(func(string) (int, error) {
 		if silent {
-			return 0, fmt.Errorf("rabbitmq: %w", ackbox.ErrUnsure)
+			return 0, fmt.Errorf("rabbitmq: %w", core.ErrUnsure)
 		}
 		return 0, nil
 	})

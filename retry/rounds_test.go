@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -41,11 +41,11 @@ func (b *backlog) store(now func() time.Time) *store {
 		purge: func(_ context.Context, queue string, _ time.Duration, limit int) (int, error) {
 			return b.take(queue, limit)
 		},
-		ages: func(context.Context) ([]ackbox.QueueAge, error) {
-			var ages []ackbox.QueueAge
+		ages: func(context.Context) ([]core.QueueAge, error) {
+			var ages []core.QueueAge
 			for queue, n := range b.rows {
 				if n > 0 {
-					ages = append(ages, ackbox.QueueAge{Queue: queue, Now: now()})
+					ages = append(ages, core.QueueAge{Queue: queue, Now: now()})
 				}
 			}
 			return ages, nil
@@ -172,7 +172,7 @@ func TestResendGoesOnWithWhatItKnows(t *testing.T) {
 		b := &backlog{rows: map[string]int{"q": 300_000}, took: 20 * time.Millisecond}
 		s := b.store(time.Now)
 		list, calls := s.ages, 0
-		s.ages = func(ctx context.Context) ([]ackbox.QueueAge, error) {
+		s.ages = func(ctx context.Context) ([]core.QueueAge, error) {
 			if calls++; calls == 4 {
 				return nil, errBase
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -67,8 +68,8 @@ func (w *world) Purge(context.Context, string, time.Duration, int) (int, error) 
 
 func (w *world) PurgeDead(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
-func (w *world) Ages(context.Context) ([]ackbox.QueueAge, error) {
-	age := ackbox.QueueAge{Queue: "q", Now: w.now}
+func (w *world) Ages(context.Context) ([]core.QueueAge, error) {
+	age := core.QueueAge{Queue: "q", Now: w.now}
 	sent := false
 	for _, j := range w.jobs {
 		switch {
@@ -81,7 +82,7 @@ func (w *world) Ages(context.Context) ([]ackbox.QueueAge, error) {
 	if !sent {
 		return nil, nil
 	}
-	return []ackbox.QueueAge{age}, nil
+	return []core.QueueAge{age}, nil
 }
 
 // Resend checks invariant 7 on every job that it moves.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/name"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -18,10 +20,10 @@ import (
 type Ledger interface {
 	// Finish records outcomes and returns a verdict for each, in order. It is
 	// idempotent.
-	Finish(ctx context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error)
+	Finish(ctx context.Context, transitions []core.Transition) ([]core.Verdict, error)
 	// Current answers whether a delivered job still is the current copy: Current,
 	// Stale or Missing.
-	Current(ctx context.Context, job ackbox.Job) (ackbox.Verdict, error)
+	Current(ctx context.Context, job ackbox.Job) (core.Verdict, error)
 	// Identity returns what ackbox.Job.Ledger is of this ledger's jobs. It never
 	// changes. A worker consumes nothing before it has had an answer.
 	Identity(ctx context.Context) (string, error)
@@ -33,7 +35,7 @@ type Ledger interface {
 // same process may hold.
 type Announcer interface {
 	// Announce tells that Finish will be called with t soon. It must not wait.
-	Announce(t ackbox.Transition)
+	Announce(t core.Transition)
 	// Released receives after a dispatcher has let go of announced rows, so that
 	// Finish need not be tried in vain. It may miss some.
 	Released() <-chan struct{}
@@ -45,12 +47,12 @@ type Broker interface {
 	// Consume hands the queue's messages to handle, at most prefetch of them
 	// unsettled. When ctx ends it stops intake, waits until all that were
 	// handed out are settled and returns nil; a lost subscription is an error.
-	Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error
+	Consume(ctx context.Context, queue string, prefetch int, handle func(core.Delivery)) error
 	// Retry parks a copy of a message without a row in this ledger for delay.
-	Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error
+	Retry(ctx context.Context, d core.Delivery, delay time.Duration) error
 	// Bury puts a copy of a message without a row in this ledger into the dead
 	// queue.
-	Bury(ctx context.Context, d ackbox.Delivery, cause string) error
+	Bury(ctx context.Context, d core.Delivery, cause string) error
 }
 
 // Queue is one queue that a worker consumes.
@@ -175,7 +177,7 @@ func (c Config) validate() error {
 	seen := make(map[string]bool)
 	for i, q := range c.Queues {
 		field := fmt.Sprintf("Queues[%d]", i)
-		errs = append(errs, ackbox.CheckName("Config."+field+".Name", q.Name))
+		errs = append(errs, name.Check("Config."+field+".Name", q.Name))
 		if seen[q.Name] {
 			bad("%s.Name %q is listed twice", field, q.Name)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/memory"
 	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
@@ -17,18 +18,18 @@ import (
 // printed stands for an *outbox.Store: it says what would be recorded.
 type printed struct{ finished chan struct{} }
 
-func (p printed) Finish(_ context.Context, transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
-	verdicts := make([]ackbox.Verdict, len(transitions))
+func (p printed) Finish(_ context.Context, transitions []core.Transition) ([]core.Verdict, error) {
+	verdicts := make([]core.Verdict, len(transitions))
 	for i, t := range transitions {
 		fmt.Printf("job %s try %d: %s (%s)\n", t.ID, t.Attempt, t.To, t.Error)
-		verdicts[i] = ackbox.Recorded
+		verdicts[i] = core.Recorded
 		p.finished <- struct{}{}
 	}
 	return verdicts, nil
 }
 
-func (printed) Current(context.Context, ackbox.Job) (ackbox.Verdict, error) {
-	return ackbox.Current, nil
+func (printed) Current(context.Context, ackbox.Job) (core.Verdict, error) {
+	return core.Started, nil
 }
 func (printed) Identity(context.Context) (string, error) { return "printed", nil }
 func (printed) Vouch(context.Context, []string) error    { return nil }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/worker"
 )
 
@@ -40,8 +41,8 @@ type ledger struct {
 	diary *diary
 
 	mu      sync.Mutex
-	finish  func([]ackbox.Transition) ([]ackbox.Verdict, error)
-	current func(ackbox.Job) (ackbox.Verdict, error)
+	finish  func([]core.Transition) ([]core.Verdict, error)
+	current func(ackbox.Job) (core.Verdict, error)
 	vouch   func() error
 	who     func() (string, error)
 }
@@ -54,21 +55,21 @@ func (l *ledger) recover() {
 }
 
 // Finish implements worker.Ledger.
-func (l *ledger) Finish(_ context.Context, ts []ackbox.Transition) ([]ackbox.Verdict, error) {
+func (l *ledger) Finish(_ context.Context, ts []core.Transition) ([]core.Verdict, error) {
 	l.mu.Lock()
 	finish := l.finish
 	l.mu.Unlock()
-	var verdicts []ackbox.Verdict
+	var verdicts []core.Verdict
 	if finish != nil {
 		var err error
 		if verdicts, err = finish(ts); err != nil {
 			return nil, err
 		}
 	} else {
-		verdicts = slices.Repeat([]ackbox.Verdict{ackbox.Recorded}, len(ts))
+		verdicts = slices.Repeat([]core.Verdict{core.Recorded}, len(ts))
 	}
 	for i, t := range ts {
-		if verdicts[i] == ackbox.Recorded {
+		if verdicts[i] == core.Recorded {
 			l.diary.note("%s/%d %s charge=%t after=%v %q", t.ID, t.Attempt, t.To, t.Charge, t.After, t.Error)
 		}
 	}
@@ -76,14 +77,14 @@ func (l *ledger) Finish(_ context.Context, ts []ackbox.Transition) ([]ackbox.Ver
 }
 
 // Current implements worker.Ledger.
-func (l *ledger) Current(_ context.Context, job ackbox.Job) (ackbox.Verdict, error) {
+func (l *ledger) Current(_ context.Context, job ackbox.Job) (core.Verdict, error) {
 	l.mu.Lock()
 	current := l.current
 	l.mu.Unlock()
 	if current != nil {
 		return current(job)
 	}
-	return ackbox.Current, nil
+	return core.Started, nil
 }
 
 // identity is the fake ledger's.
@@ -116,14 +117,14 @@ func (l *ledger) Vouch(_ context.Context, ids []string) error {
 // broker is a worker.Broker that delivers what a test gives it.
 type broker struct {
 	diary *diary
-	in    chan ackbox.Delivery
+	in    chan core.Delivery
 	lost  chan error // ends the subscription
 	open  sync.WaitGroup
 	retry error
 }
 
 // Consume implements worker.Broker.
-func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(ackbox.Delivery)) error {
+func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(core.Delivery)) error {
 	b.diary.note("consume %s", queue)
 	for {
 		select {
@@ -139,7 +140,7 @@ func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(a
 }
 
 // Retry implements worker.Broker.
-func (b *broker) Retry(_ context.Context, d ackbox.Delivery, delay time.Duration) error {
+func (b *broker) Retry(_ context.Context, d core.Delivery, delay time.Duration) error {
 	if b.retry != nil {
 		return b.retry
 	}
@@ -148,7 +149,7 @@ func (b *broker) Retry(_ context.Context, d ackbox.Delivery, delay time.Duration
 }
 
 // Bury implements worker.Broker.
-func (b *broker) Bury(_ context.Context, d ackbox.Delivery, cause string) error {
+func (b *broker) Bury(_ context.Context, d core.Delivery, cause string) error {
 	b.diary.note("bury %s/%d %q", d.ID, d.Attempt, cause)
 	return nil
 }
@@ -160,10 +161,10 @@ type receipt struct {
 	once sync.Once
 }
 
-// Ack implements ackbox.Receipt.
+// Ack implements core.Receipt.
 func (r *receipt) Ack() error { return r.settle("ack") }
 
-// Requeue implements ackbox.Receipt.
+// Requeue implements core.Receipt.
 func (r *receipt) Requeue() error { return r.settle("requeue") }
 
 func (r *receipt) settle(how string) error {
@@ -229,7 +230,7 @@ func runOn(t *testing.T, made func(*ledger) worker.Ledger, cfg worker.Config, h 
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{}
 		b := &bench{T: t, diary: d, ledger: &ledger{diary: d}, log: &strings.Builder{}, done: make(chan error, 1)}
-		b.broker = &broker{diary: d, in: make(chan ackbox.Delivery), lost: make(chan error)}
+		b.broker = &broker{diary: d, in: make(chan core.Delivery), lost: make(chan error)}
 		reg := handler.NewRegistry()
 		reg.Handle("k", h)
 		cfg.Logger = slog.New(slog.NewTextHandler(b.log, nil))
@@ -255,13 +256,13 @@ func runOn(t *testing.T, made func(*ledger) worker.Ledger, cfg worker.Config, h 
 }
 
 // deliver hands a delivery to the worker and waits until nothing moves.
-func (b *bench) deliver(d ackbox.Delivery) {
+func (b *bench) deliver(d core.Delivery) {
 	b.Helper()
 	b.send(d)
 	synctest.Wait()
 }
 
-func (b *bench) send(d ackbox.Delivery) {
+func (b *bench) send(d core.Delivery) {
 	b.broker.open.Add(1)
 	if d.Receipt == nil {
 		d.Receipt = &receipt{b: b.broker, id: d.ID}
@@ -276,8 +277,8 @@ func (b *bench) pass(d time.Duration) {
 }
 
 // job is a first delivery of a ledger job.
-func job(id string) ackbox.Delivery {
-	return ackbox.Delivery{Job: ackbox.Job{ID: id, Kind: "k", Queue: "default", Attempt: 1, MaxAttempts: 3, Ledger: identity}}
+func job(id string) core.Delivery {
+	return core.Delivery{Job: ackbox.Job{ID: id, Kind: "k", Queue: "default", Attempt: 1, MaxAttempts: 3, Ledger: identity}}
 }
 
 // expect compares the diary with what should have happened since the last

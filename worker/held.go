@@ -4,23 +4,23 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // inHand is a delivery that this worker holds, from the moment it comes in
 // until it is settled.
 type inHand struct {
-	ackbox.Delivery
+	core.Delivery
 	set *held
 
 	// All below is guarded by set.mu.
 	taken    time.Time
-	copies   []ackbox.Receipt // its own, and those of copies joined to it
-	newer    []ackbox.Receipt // of joined copies that were sent after it
-	vouched  bool             // the ledger has heard of it
-	overdue  time.Time        // when its handler should have returned; zero while none runs
-	reported bool             // as overdue
-	started  bool             // it has a slot
+	copies   []core.Receipt // its own, and those of copies joined to it
+	newer    []core.Receipt // of joined copies that were sent after it
+	vouched  bool           // the ledger has heard of it
+	overdue  time.Time      // when its handler should have returned; zero while none runs
+	reported bool           // as overdue
+	started  bool           // it has a slot
 	settled  bool
 }
 
@@ -31,7 +31,7 @@ type try struct {
 	attempt    int
 }
 
-func tryOf(d ackbox.Delivery) try { return try{d.Ledger, d.ID, d.Attempt} }
+func tryOf(d core.Delivery) try { return try{d.Ledger, d.ID, d.Attempt} }
 
 // held is the set of deliveries in hand. Safe for concurrent use.
 type held struct {
@@ -48,7 +48,7 @@ func newHeld() *held {
 // take adds d. If another copy of the same try is in hand already, d is joined
 // to it, to be settled together with it, and take returns nil: after a lost
 // connection the broker hands out again what is still running here.
-func (s *held) take(d ackbox.Delivery) *inHand {
+func (s *held) take(d core.Delivery) *inHand {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := tryOf(d)
@@ -60,7 +60,7 @@ func (s *held) take(d ackbox.Delivery) *inHand {
 		}
 		return nil
 	}
-	h := &inHand{Delivery: d, set: s, taken: time.Now(), copies: []ackbox.Receipt{d.Receipt}}
+	h := &inHand{Delivery: d, set: s, taken: time.Now(), copies: []core.Receipt{d.Receipt}}
 	s.all[h] = struct{}{}
 	if d.Ledger != "" {
 		s.jobs[key] = h
@@ -126,14 +126,14 @@ func (h *inHand) ack() {
 
 // ackAll is ack for many, with few messages to the broker.
 func ackAll(hands []*inHand) {
-	receipts := make([]ackbox.Receipt, 0, len(hands))
-	var newer []ackbox.Receipt
+	receipts := make([]core.Receipt, 0, len(hands))
+	var newer []core.Receipt
 	for _, h := range hands {
 		copies, after := h.set.drop(h, false)
 		receipts, newer = append(receipts, copies...), append(newer, after...)
 	}
 	for len(receipts) > 0 {
-		if batch, ok := receipts[0].(ackbox.BatchReceipt); ok {
+		if batch, ok := receipts[0].(core.BatchReceipt); ok {
 			receipts = batch.AckAll(receipts[1:])
 			continue
 		}
@@ -158,7 +158,7 @@ func (h *inHand) requeue() {
 func settle(answer func() error) { _ = answer() }
 
 // drop takes h out of the set and returns its receipts; none the second time.
-func (s *held) drop(h *inHand, returned bool) (copies, newer []ackbox.Receipt) {
+func (s *held) drop(h *inHand, returned bool) (copies, newer []core.Receipt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h.settled {
@@ -205,7 +205,7 @@ func (s *held) any() bool {
 }
 
 // again reports whether d was in somebody's hands before.
-func again(d ackbox.Delivery) bool { return d.Redelivered || d.Returns > 0 }
+func again(d core.Delivery) bool { return d.Redelivered || d.Returns > 0 }
 
 // heard notes that the ledger has heard of jobs.
 func (s *held) heard(jobs []*inHand) {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // run is what lives as long as one call of [Worker.Run].
@@ -90,7 +91,7 @@ func (r *run) subscribe(ctx context.Context, q Queue, waiting chan *inHand, came
 	pause := minPause
 	for {
 		began := time.Now()
-		err := r.broker.Consume(ctx, q.Name, q.Prefetch, func(d ackbox.Delivery) {
+		err := r.broker.Consume(ctx, q.Name, q.Prefetch, func(d core.Delivery) {
 			r.takeIn(ctx, d, waiting)
 			came()
 		})
@@ -133,7 +134,7 @@ func (r *run) giveBack(q Queue, waiting <-chan *inHand) {
 
 // takeIn registers a delivery and queues it. It does not wait:
 // waiting has room for all that the broker may hand out.
-func (r *run) takeIn(ctx context.Context, d ackbox.Delivery, waiting chan<- *inHand) {
+func (r *run) takeIn(ctx context.Context, d core.Delivery, waiting chan<- *inHand) {
 	h := r.held.take(d)
 	if h == nil {
 		return // joined to the copy in hand

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/worker"
 )
 
@@ -41,7 +42,7 @@ type announcing struct {
 }
 
 // Announce implements worker.Announcer.
-func (a announcing) Announce(t ackbox.Transition) {
+func (a announcing) Announce(t core.Transition) {
 	a.diary.note("announce %s/%d %s", t.ID, t.Attempt, t.To)
 }
 
@@ -69,11 +70,11 @@ func TestReleasedRowsAreAskedFor(t *testing.T) {
 	}
 	runOn(t, made, worker.Config{}, plain{}, func(b *bench) {
 		busy := true
-		b.ledger.finish = func(ts []ackbox.Transition) ([]ackbox.Verdict, error) {
+		b.ledger.finish = func(ts []core.Transition) ([]core.Verdict, error) {
 			if busy {
-				return make([]ackbox.Verdict, len(ts)), nil
+				return make([]core.Verdict, len(ts)), nil
 			}
-			return slices.Repeat([]ackbox.Verdict{ackbox.Recorded}, len(ts)), nil
+			return slices.Repeat([]core.Verdict{core.Recorded}, len(ts)), nil
 		}
 		b.deliver(job("j"))
 		b.pass(time.Second) // it is asked every 100 ms by now
@@ -94,8 +95,8 @@ type batched struct {
 	channel int
 }
 
-// AckAll implements ackbox.BatchReceipt.
-func (r batched) AckAll(others []ackbox.Receipt) (rest []ackbox.Receipt) {
+// AckAll implements core.BatchReceipt.
+func (r batched) AckAll(others []core.Receipt) (rest []core.Receipt) {
 	_ = r.Ack()
 	for _, other := range others {
 		if o, ok := other.(batched); ok && o.channel == r.channel {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/failpoint"
 	"github.com/ackbox/ackbox/retry"
 )
@@ -63,7 +64,7 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 			h.requeue()
 			return
 		}
-		if verdict != ackbox.Current {
+		if verdict != core.Started {
 			r.drop(work, h, verdict)
 			return
 		}
@@ -79,9 +80,9 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 	case err == nil:
 		r.done(h)
 	case errors.Is(err, ackbox.ErrMissing):
-		r.drop(work, h, ackbox.Missing)
+		r.drop(work, h, core.Missing)
 	case errors.Is(err, ackbox.ErrSuperseded):
-		r.drop(work, h, ackbox.Stale)
+		r.drop(work, h, core.Stale)
 	case work.Err() != nil:
 		// Cancelled by us, not failed: no try is charged.
 		h.requeue()
@@ -95,7 +96,7 @@ func (r *run) attend(intake, work context.Context, h *inHand) {
 
 // ask asks the ledger whether job is still the current copy, until it answers
 // or intake ends.
-func (r *run) ask(intake context.Context, job ackbox.Job) (ackbox.Verdict, error) {
+func (r *run) ask(intake context.Context, job ackbox.Job) (core.Verdict, error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		verdict, err := r.askOnce(intake, job)
 		if err == nil || intake.Err() != nil {
@@ -108,7 +109,7 @@ func (r *run) ask(intake context.Context, job ackbox.Job) (ackbox.Verdict, error
 	}
 }
 
-func (r *run) askOnce(ctx context.Context, job ackbox.Job) (ackbox.Verdict, error) {
+func (r *run) askOnce(ctx context.Context, job ackbox.Job) (core.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
 	return r.ledger.Current(ctx, job)
@@ -192,7 +193,7 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 		case work.Err() != nil:
 			h.requeue() // another worker will call FailAction again
 			return
-		case verdict != ackbox.Current:
+		case verdict != core.Started:
 			r.drop(work, h, verdict) // finished by a call whose answer was lost, or sent again
 			return
 		case !counts, errors.Is(err, ackbox.ErrBusy):
@@ -212,16 +213,16 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 // stillOurs asks the ledger whether h is the current copy, for as long as it
 // takes, and whether it was there for reading and writing at once. A message
 // without a row always is.
-func (r *run) stillOurs(work context.Context, h *inHand) (verdict ackbox.Verdict, atOnce bool) {
+func (r *run) stillOurs(work context.Context, h *inHand) (verdict core.Verdict, atOnce bool) {
 	if h.Ledger == "" {
-		return ackbox.Current, true
+		return core.Started, true
 	}
 	verdict, err := r.askOnce(work, h.Job)
 	if atOnce = err == nil; !atOnce {
 		verdict, _ = r.ask(work, h.Job) // its only error is the end of work
 	}
 	// One that can only be read, as during a failover, is away as well.
-	for pause := minPause; verdict == ackbox.Current && r.vouchFor(work, h) != nil; pause = min(2*pause, maxPause) {
+	for pause := minPause; verdict == core.Started && r.vouchFor(work, h) != nil; pause = min(2*pause, maxPause) {
 		atOnce = false
 		if !sleep(work, jitter(pause)) {
 			break

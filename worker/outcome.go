@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
@@ -18,7 +19,7 @@ func (r *run) done(h *inHand) {
 		h.ack()
 		return
 	}
-	r.recorder.add(h, ackbox.Transition{To: ackbox.Done})
+	r.recorder.add(h, core.Transition{To: ackbox.Done})
 }
 
 // again has the job run again after wait: charged as its next try, or as
@@ -26,7 +27,7 @@ func (r *run) done(h *inHand) {
 func (r *run) again(work context.Context, h *inHand, wait time.Duration, charge bool, reason string) {
 	wait = max(0, wait)
 	if h.Ledger != "" {
-		r.recorder.add(h, ackbox.Transition{To: ackbox.Pending, After: wait, Charge: charge, Error: reason})
+		r.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait, Charge: charge, Error: reason})
 		return
 	}
 	// Without a row the message waits in the broker: its copy is confirmed
@@ -47,7 +48,7 @@ func (r *run) dead(work context.Context, h *inHand, reason string, summary error
 	line := oneLine(summary)
 	r.cfg.Logger.ErrorContext(work, "worker: a job is dead", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "attempt", h.Attempt, "error", line)
 	if h.Ledger != "" {
-		r.recorder.add(h, ackbox.Transition{To: ackbox.Dead, Error: reason})
+		r.recorder.add(h, core.Transition{To: ackbox.Dead, Error: reason})
 		return
 	}
 	r.replace(work, h, "bury a message", func(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
 )
@@ -22,7 +23,7 @@ func TestOutcomes(t *testing.T) {
 	last := job("j")
 	last.Attempt = 3
 	for name, test := range map[string]struct {
-		delivery ackbox.Delivery
+		delivery core.Delivery
 		consume  func(context.Context, ackbox.Job) error
 		fail     func(context.Context, ackbox.Job, error) error
 		want     []string
@@ -98,7 +99,7 @@ func TestFailActionDuringAnOutage(t *testing.T) {
 			return nil
 		},
 	}
-	away := func(ackbox.Job) (ackbox.Verdict, error) { return 0, down }
+	away := func(ackbox.Job) (core.Verdict, error) { return 0, down }
 	for name, cut := range map[string]func(*ledger){
 		"away":      func(l *ledger) { l.current = away },
 		"read-only": func(l *ledger) { l.vouch = func() error { return down } },
@@ -121,7 +122,7 @@ func TestFailActionDuringAnOutage(t *testing.T) {
 	// Another worker has finished the job, or its copy is on the way.
 	up = false
 	run(t, worker.Config{}, h, func(b *bench) {
-		b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Stale, nil }
+		b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Stale, nil }
 		b.deliver(job("j"))
 		b.expect("ack j")
 	})
@@ -189,12 +190,12 @@ func TestPanic(t *testing.T) {
 func TestAsksTheLedger(t *testing.T) {
 	second, redelivered, resent := job("second"), job("redelivered"), job("resent")
 	second.Attempt, redelivered.Redelivered, resent.Resend = 2, true, 1
-	for _, d := range []ackbox.Delivery{second, redelivered, resent} {
+	for _, d := range []core.Delivery{second, redelivered, resent} {
 		run(t, worker.Config{}, plain{consume: func(context.Context, ackbox.Job) error {
 			t.Errorf("%s ran although the ledger said no", d.ID)
 			return nil
 		}}, func(b *bench) {
-			b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Stale, nil }
+			b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Stale, nil }
 			b.deliver(d)
 			b.expect("ack " + d.ID)
 			if s := b.worker.Stats(); s.Skipped != 1 {
@@ -205,7 +206,7 @@ func TestAsksTheLedger(t *testing.T) {
 	// It waits for a ledger that cannot be asked.
 	run(t, worker.Config{}, plain{}, func(b *bench) {
 		down := errors.New("database is down")
-		b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Current, down }
+		b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Started, down }
 		b.deliver(redelivered)
 		b.pass(time.Minute)
 		if story := b.diary.String(); strings.Contains(story, "ack") || strings.Contains(story, "done") {
@@ -238,7 +239,7 @@ func TestUnknownKind(t *testing.T) {
 		d, foreign, nameless := job("j"), job("f"), job("n")
 		d.Kind, foreign.Kind, nameless.Kind = "new", "new", ""
 		foreign.Ledger, nameless.Ledger = "", ""
-		for _, d := range []ackbox.Delivery{d, foreign, nameless} {
+		for _, d := range []core.Delivery{d, foreign, nameless} {
 			b.deliver(d)
 			b.pass(time.Second)
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
@@ -31,7 +31,7 @@ type recorder struct {
 
 type outcome struct {
 	h          *inHand
-	transition ackbox.Transition
+	transition core.Transition
 	due        time.Time     // when it is to be asked; zero for at once
 	pause      time.Duration // the last pause before it was asked again
 	alone      bool          // it failed by itself: nothing is asked together with it
@@ -49,7 +49,7 @@ func newRecorder(w *Worker) *recorder {
 
 // add queues the outcome of h. The handler's slot is free as soon as it
 // returns; h is acknowledged when the outcome is durable.
-func (r *recorder) add(h *inHand, t ackbox.Transition) {
+func (r *recorder) add(h *inHand, t core.Transition) {
 	t.ID, t.Attempt = h.ID, h.Attempt
 	if r.announcer != nil {
 		r.announcer.Announce(t)
@@ -227,7 +227,7 @@ const (
 func (r *recorder) ask(ctx context.Context, group []*outcome) error {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	transitions := make([]ackbox.Transition, len(group))
+	transitions := make([]core.Transition, len(group))
 	for i, o := range group {
 		transitions[i] = o.transition
 	}
@@ -241,12 +241,12 @@ func (r *recorder) ask(ctx context.Context, group []*outcome) error {
 	failpoint.Hit(failpoint.Recorded)
 	durable := make([]*inHand, 0, len(group))
 	for i, o := range group {
-		if verdicts[i] == ackbox.Busy {
+		if verdicts[i] == core.Busy {
 			o.wait(minBusy, maxBusy)
 			r.open = append(r.open, o)
 			continue
 		}
-		if verdicts[i] == ackbox.Missing {
+		if verdicts[i] == core.Missing {
 			r.missing(ctx, o.h)
 		}
 		durable = append(durable, o.h)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/worker"
 )
 
@@ -20,13 +21,13 @@ import (
 func TestOutcomesAreBatched(t *testing.T) {
 	run(t, worker.Config{Concurrency: 100, FlushInterval: time.Second}, plain{}, func(b *bench) {
 		var calls []int
-		b.ledger.finish = func(ts []ackbox.Transition) ([]ackbox.Verdict, error) {
+		b.ledger.finish = func(ts []core.Transition) ([]core.Verdict, error) {
 			calls = append(calls, len(ts))
-			verdicts := make([]ackbox.Verdict, len(ts))
+			verdicts := make([]core.Verdict, len(ts))
 			for i, tr := range ts {
-				verdicts[i] = ackbox.Recorded
+				verdicts[i] = core.Recorded
 				if tr.ID == "j7" && len(calls) < 3 {
-					verdicts[i] = ackbox.Busy
+					verdicts[i] = core.Busy
 				}
 			}
 			return verdicts, nil
@@ -48,7 +49,7 @@ func TestOutcomesAreBatched(t *testing.T) {
 // it has answered, and nothing is lost.
 func TestLedgerAwayForAMinute(t *testing.T) {
 	run(t, worker.Config{}, plain{}, func(b *bench) {
-		b.ledger.finish = func([]ackbox.Transition) ([]ackbox.Verdict, error) { return nil, errors.New("database is down") }
+		b.ledger.finish = func([]core.Transition) ([]core.Verdict, error) { return nil, errors.New("database is down") }
 		for i := range 5 {
 			b.deliver(job(fmt.Sprint("j", i)))
 		}
@@ -67,13 +68,13 @@ func TestLedgerAwayForAMinute(t *testing.T) {
 // One outcome that the ledger refuses does not stop its neighbours.
 func TestOneOutcomeCannotBeRecorded(t *testing.T) {
 	run(t, worker.Config{Concurrency: 10, FlushInterval: time.Second}, plain{}, func(b *bench) {
-		b.ledger.finish = func(ts []ackbox.Transition) ([]ackbox.Verdict, error) {
-			verdicts := make([]ackbox.Verdict, len(ts))
+		b.ledger.finish = func(ts []core.Transition) ([]core.Verdict, error) {
+			verdicts := make([]core.Verdict, len(ts))
 			for i, tr := range ts {
 				if tr.ID == "j2" {
 					return nil, errors.New("constraint violated")
 				}
-				verdicts[i] = ackbox.Recorded
+				verdicts[i] = core.Recorded
 			}
 			return verdicts, nil
 		}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Two applications whose queues have the same name on the same vhost are given each
@@ -100,8 +100,8 @@ func (r *run) stray(work context.Context, h *inHand, own string) {
 }
 
 // drop acknowledges a delivery that the ledger does not want run.
-func (w *Worker) drop(ctx context.Context, h *inHand, verdict ackbox.Verdict) {
-	if verdict == ackbox.Missing {
+func (w *Worker) drop(ctx context.Context, h *inHand, verdict core.Verdict) {
+	if verdict == core.Missing {
 		w.missing(ctx, h)
 	} else {
 		w.count.skipped.Add(1)

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/worker"
 )
 
 const stranger = "00000000-0000-4000-8000-000000000002"
 
 // strange is a job whose row stands in another ledger.
-func strange(id string, strays int) ackbox.Delivery {
+func strange(id string, strays int) core.Delivery {
 	d := job(id)
 	d.Ledger, d.Strays = stranger, strays
 	return d
@@ -62,7 +63,7 @@ func TestStrays(t *testing.T) {
 	run(t, worker.Config{}, h, func(b *bench) {
 		unknown := strange("unknown", 0)
 		unknown.Kind = "of another application"
-		for _, d := range []ackbox.Delivery{strange("j", 0), unknown, strange("k", 4), strange("l", 5), strange("m", 19)} {
+		for _, d := range []core.Delivery{strange("j", 0), unknown, strange("k", 4), strange("l", 5), strange("m", 19)} {
 			b.deliver(d)
 		}
 		b.aside("j/1", "5s", "unknown/1", "5s", "k/1", "5s", "l/1", "30s", "m/1", "2m0s")
@@ -136,8 +137,8 @@ func TestLedgerUnknown(t *testing.T) {
 // That the ledger has no row is told apart from a row that has moved on.
 func TestMissing(t *testing.T) {
 	t.Parallel()
-	missing := func(transitions []ackbox.Transition) ([]ackbox.Verdict, error) {
-		return []ackbox.Verdict{ackbox.Missing}, nil
+	missing := func(transitions []core.Transition) ([]core.Verdict, error) {
+		return []core.Verdict{core.Missing}, nil
 	}
 	h := plain{consume: func(_ context.Context, job ackbox.Job) error {
 		if job.ID == "completes" {
@@ -147,10 +148,10 @@ func TestMissing(t *testing.T) {
 	}}
 	run(t, worker.Config{}, h, func(b *bench) {
 		b.ledger.finish = missing
-		b.ledger.current = func(ackbox.Job) (ackbox.Verdict, error) { return ackbox.Missing, nil }
+		b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Missing, nil }
 		again := job("again")
 		again.Redelivered = true
-		for _, d := range []ackbox.Delivery{job("j"), again, job("completes")} {
+		for _, d := range []core.Delivery{job("j"), again, job("completes")} {
 			b.deliver(d)
 			b.pass(time.Second)
 			b.expect("ack " + d.ID)

@@ -38,7 +38,7 @@ func build(t *testing.T, flags ...string) string {
 	dir := t.TempDir()
 	const program = `package main
 import ("github.com/ackbox/ackbox"; "github.com/ackbox/ackbox/outbox")
-func main() { var s *outbox.Store; _, _ = s.Relay(nil, ackbox.Claim{}, nil) }`
+func main() { var s *outbox.Store; _, _ = s.Relay(nil, core.Claim{}, nil) }`
 	source, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "probe")
 	if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
 		t.Fatal(err)

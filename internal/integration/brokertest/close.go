@@ -4,10 +4,11 @@ import (
 	"errors"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 func closeWhileConsuming(f *fixture) {
-	f.publish(jobsFor(work, 2), ackbox.Acked)
+	f.publish(jobsFor(work, 2), core.Acked)
 	s := f.subscribe(work, 2)
 	held, other := s.next(), s.next()
 	f.must("Close", f.Close())
@@ -27,13 +28,13 @@ func closeWhileConsuming(f *fixture) {
 
 func afterClose(f *fixture) {
 	f.must("Close", f.Close())
-	f.publish(jobsFor(work, 2), ackbox.Unknown)
-	d := ackbox.Delivery{Job: foreign(work)}
+	f.publish(jobsFor(work, 2), core.Unknown)
+	d := core.Delivery{Job: foreign(work)}
 	_, errWaiting := f.Waiting(f.ctx, work)
 	_, errRequeue := f.RequeueDead(f.ctx, work, 1)
 	errs := map[string]error{
 		"Ready":       f.Ready(f.ctx),
-		"Consume":     f.Consume(f.ctx, work, 1, func(ackbox.Delivery) {}),
+		"Consume":     f.Consume(f.ctx, work, 1, func(core.Delivery) {}),
 		"Retry":       f.Retry(f.ctx, d, 0),
 		"Bury":        f.Bury(f.ctx, d, "cause"),
 		"Waiting":     errWaiting,

@@ -6,18 +6,19 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 func prefetch(f *fixture) {
 	const bound, messages = 3, 12
-	f.publish(jobsFor(work, messages), ackbox.Acked)
+	f.publish(jobsFor(work, messages), core.Acked)
 	var unsettled atomic.Int64
-	s := f.subscribeFunc(work, bound, func(ackbox.Delivery) {
+	s := f.subscribeFunc(work, bound, func(core.Delivery) {
 		if n := unsettled.Add(1); n > bound {
 			f.t.Errorf("%d deliveries are unsettled, prefetch is %d", n, bound)
 		}
 	})
-	var held []ackbox.Delivery
+	var held []core.Delivery
 	for range bound {
 		held = append(held, s.next())
 	}
@@ -36,7 +37,7 @@ func prefetch(f *fixture) {
 
 func requeue(f *fixture) {
 	job := jobFor(work)
-	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	f.publish([]ackbox.Job{job}, core.Acked)
 	s := f.subscribe(work, 1)
 	f.must("Requeue", s.next().Receipt.Requeue())
 	for returns := 1; returns <= 2; returns++ {
@@ -57,7 +58,7 @@ func requeue(f *fixture) {
 }
 
 func settleOnce(f *fixture) {
-	f.publish(jobsFor(work, 1), ackbox.Acked)
+	f.publish(jobsFor(work, 1), core.Acked)
 	s := f.subscribe(work, 1)
 	d := s.nextAcked()
 	if d.Receipt.Ack() == nil {
@@ -68,7 +69,7 @@ func settleOnce(f *fixture) {
 	}
 	// The mistake costs nobody else anything, and nothing came back.
 	job := jobFor(work)
-	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	f.publish([]ackbox.Job{job}, core.Acked)
 	if d := s.nextAcked(); d.ID != job.ID || d.Redelivered {
 		f.t.Errorf("then came message %s, redelivered %v; want %s, a first one", d.ID, d.Redelivered, job.ID)
 	}
@@ -80,9 +81,9 @@ func gracefulStop(f *fixture) {
 	for _, job := range jobs {
 		missing[job.ID] = true
 	}
-	f.publish(jobs, ackbox.Acked)
+	f.publish(jobs, core.Acked)
 	release := make(chan struct{})
-	s := f.subscribeFunc(work, 3, func(ackbox.Delivery) {
+	s := f.subscribeFunc(work, 3, func(core.Delivery) {
 		select {
 		case <-release:
 		case <-f.ctx.Done():
@@ -117,7 +118,7 @@ func gracefulStop(f *fixture) {
 
 func twoConsumersShare(f *fixture) {
 	x, y := f.subscribe(work, 1), f.subscribe(work, 1)
-	f.publish(jobsFor(work, 2), ackbox.Acked)
+	f.publish(jobsFor(work, 2), core.Acked)
 	first, second := x.next(), y.next() // each can hold one only
 	if first.ID == second.ID {
 		f.t.Fatal("both consumers got the same message")
@@ -127,9 +128,9 @@ func twoConsumersShare(f *fixture) {
 	f.must("Ack", second.Receipt.Ack())
 
 	const more = 20
-	f.publish(jobsFor(work, more), ackbox.Acked)
+	f.publish(jobsFor(work, more), core.Acked)
 	for range more {
-		var d ackbox.Delivery
+		var d core.Delivery
 		select {
 		case d = <-x.deliveries:
 		case d = <-y.deliveries:
@@ -150,11 +151,11 @@ func unknownQueueTopology() ackbox.Topology {
 
 func unknownQueue(f *fixture) {
 	const unknown = "gamma"
-	lost := ackbox.Delivery{Job: foreign(unknown)}
+	lost := core.Delivery{Job: foreign(unknown)}
 	_, errWaiting := f.Waiting(f.ctx, unknown)
 	_, errRequeue := f.RequeueDead(f.ctx, unknown, 1)
 	errs := map[string]error{
-		"Consume":     f.Consume(f.ctx, unknown, 1, func(ackbox.Delivery) {}),
+		"Consume":     f.Consume(f.ctx, unknown, 1, func(core.Delivery) {}),
 		"Waiting":     errWaiting,
 		"Retry":       f.Retry(f.ctx, lost, 0),
 		"Bury":        f.Bury(f.ctx, lost, "cause"),
@@ -179,7 +180,7 @@ func unknownQueue(f *fixture) {
 
 func waiting(f *fixture) {
 	f.waits(work, 0)
-	f.publish(jobsFor(work, 3), ackbox.Acked)
+	f.publish(jobsFor(work, 3), core.Acked)
 	f.waits(work, 3)
 	s := f.subscribe(work, 2)
 	held := s.next()

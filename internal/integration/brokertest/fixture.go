@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // work is the queue that a test uses if one is enough.
@@ -52,7 +53,7 @@ func (f *fixture) in(t *testing.T) *fixture {
 
 // publish publishes jobs and checks the statuses that come back: one for all,
 // or one for each.
-func (f *fixture) publish(jobs []ackbox.Job, want ...ackbox.Status) {
+func (f *fixture) publish(jobs []ackbox.Job, want ...core.Status) {
 	f.t.Helper()
 	outcomes := f.Publish(f.ctx, jobs)
 	if len(outcomes) != len(jobs) {
@@ -66,7 +67,7 @@ func (f *fixture) publish(jobs []ackbox.Job, want ...ackbox.Status) {
 		if o.Status != status {
 			f.t.Fatalf("Publish: job %d is %v (%s), want %v", i, o.Status, o.Reason, status)
 		}
-		if o.Status != ackbox.Acked && o.Reason == "" {
+		if o.Status != core.Acked && o.Reason == "" {
 			f.t.Errorf("Publish: job %d is %v without a reason", i, o.Status)
 		}
 	}
@@ -111,26 +112,26 @@ func (f *fixture) must(what string, err error) {
 // subscription is one call of Consume in a goroutine.
 type subscription struct {
 	f          *fixture
-	deliveries chan ackbox.Delivery // every delivery that was handed out
-	stop       context.CancelFunc   // ends Consume's ctx
-	done       chan error           // what Consume returned
+	deliveries chan core.Delivery // every delivery that was handed out
+	stop       context.CancelFunc // ends Consume's ctx
+	done       chan error         // what Consume returned
 }
 
 // subscribe consumes queue until the test ends. Handle returns at once.
 func (f *fixture) subscribe(queue string, prefetch int) *subscription {
 	f.t.Helper()
-	return f.subscribeFunc(queue, prefetch, func(ackbox.Delivery) {})
+	return f.subscribeFunc(queue, prefetch, func(core.Delivery) {})
 }
 
 // subscribeFunc is subscribe with something to do before handle returns.
-func (f *fixture) subscribeFunc(queue string, prefetch int, before func(ackbox.Delivery)) *subscription {
+func (f *fixture) subscribeFunc(queue string, prefetch int, before func(core.Delivery)) *subscription {
 	f.t.Helper()
 	ctx, stop := context.WithCancel(f.ctx)
-	s := &subscription{f: f, deliveries: make(chan ackbox.Delivery, 1000), stop: stop, done: make(chan error, 1)}
+	s := &subscription{f: f, deliveries: make(chan core.Delivery, 1000), stop: stop, done: make(chan error, 1)}
 	returned := make(chan struct{})
 	go func() {
 		defer close(returned)
-		s.done <- f.Consume(ctx, queue, prefetch, func(d ackbox.Delivery) {
+		s.done <- f.Consume(ctx, queue, prefetch, func(d core.Delivery) {
 			s.deliveries <- d
 			before(d)
 		})
@@ -150,7 +151,7 @@ func (s *subscription) in(t *testing.T) *subscription {
 }
 
 // next waits for a delivery.
-func (s *subscription) next() ackbox.Delivery {
+func (s *subscription) next() core.Delivery {
 	s.f.t.Helper()
 	select {
 	case d := <-s.deliveries:
@@ -164,7 +165,7 @@ func (s *subscription) next() ackbox.Delivery {
 }
 
 // nextAcked waits for a delivery and acks it.
-func (s *subscription) nextAcked() ackbox.Delivery {
+func (s *subscription) nextAcked() core.Delivery {
 	s.f.t.Helper()
 	d := s.next()
 	s.f.must("Ack", d.Receipt.Ack())

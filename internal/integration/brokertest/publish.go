@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 func roundTrip(f *fixture) {
@@ -34,7 +35,7 @@ func roundTrip(f *fixture) {
 		},
 	}
 	s := f.subscribe(work, 1)
-	f.publish([]ackbox.Job{jobFor(work)}, ackbox.Acked)
+	f.publish([]ackbox.Job{jobFor(work)}, core.Acked)
 	s.nextAcked() // the subscription stands
 	for _, tt := range tests {
 		// One after the other on one broker: they would only share its queue.
@@ -44,7 +45,7 @@ func roundTrip(f *fixture) {
 			if tt.change != nil {
 				tt.change(&job)
 			}
-			f.publish([]ackbox.Job{job}, ackbox.Acked)
+			f.publish([]ackbox.Job{job}, core.Acked)
 			d := s.nextAcked()
 			want := job
 			if tt.want != nil {
@@ -62,8 +63,8 @@ func roundTrip(f *fixture) {
 }
 
 func emptyBatch(f *fixture) {
-	f.publish(nil, ackbox.Acked)
-	f.publish([]ackbox.Job{}, ackbox.Acked)
+	f.publish(nil, core.Acked)
+	f.publish([]ackbox.Job{}, core.Acked)
 	f.waits(work, 0)
 }
 
@@ -80,7 +81,7 @@ func unroutable(f *fixture) {
 	jobs[2].RoutingKey, jobs[2].Mandatory = "no-such-queue", false
 	jobs[3].Exchange, jobs[3].RoutingKey = "events", "unbound"
 	jobs[4].Exchange, jobs[4].RoutingKey = "events", "bound"
-	f.publish(jobs, ackbox.Acked, ackbox.Returned, ackbox.Acked, ackbox.Returned, ackbox.Acked, ackbox.Acked)
+	f.publish(jobs, core.Acked, core.Returned, core.Acked, core.Returned, core.Acked, core.Acked)
 	f.waits(work, 3) // what is acked but went nowhere is not here
 }
 
@@ -93,10 +94,10 @@ func fullQueueTopology() ackbox.Topology {
 
 // The queue is a classic one, since a quorum queue overshoots its bound.
 func fullQueue(f *fixture) {
-	f.publish(jobsFor("small", 2), ackbox.Acked)
+	f.publish(jobsFor("small", 2), core.Acked)
 	f.waits("small", 2)
 	jobs := []ackbox.Job{jobFor(work), jobFor("small"), jobFor(work)}
-	f.publish(jobs, ackbox.Acked, ackbox.NackedByBroker, ackbox.Acked)
+	f.publish(jobs, core.Acked, core.NackedByBroker, core.Acked)
 	f.waits(work, 2)
 	f.waits("small", 2)
 
@@ -104,7 +105,7 @@ func fullQueue(f *fixture) {
 	s.nextAcked()
 	s.nextAcked()
 	f.waits("small", 0)
-	f.publish(jobsFor("small", 1), ackbox.Acked) // there is room again
+	f.publish(jobsFor("small", 1), core.Acked) // there is room again
 	s.nextAcked()
 }
 
@@ -137,7 +138,7 @@ func (f *fixture) neighboursArrive(jobs []ackbox.Job) {
 		for i := range jobs {
 			jobs[i].ID = jobFor(work).ID
 		}
-		f.publish(jobs, ackbox.Acked, ackbox.NackedByBroker, ackbox.Acked)
+		f.publish(jobs, core.Acked, core.NackedByBroker, core.Acked)
 		missing[jobs[0].ID], missing[jobs[2].ID] = true, true
 	}
 	s := f.subscribe(work, 4)
@@ -197,9 +198,9 @@ func routing(f *fixture) {
 		job := jobFor("")
 		job.Ledger, job.MaxAttempts = "", 0
 		job.Exchange, job.RoutingKey = tt.exchange, tt.key
-		status := ackbox.Acked
+		status := core.Acked
 		if tt.queues == nil {
-			status = ackbox.Returned
+			status = core.Returned
 		}
 		f.publish([]ackbox.Job{job}, status)
 		for _, queue := range tt.queues {
@@ -233,7 +234,7 @@ func concurrentPublish(f *fixture) {
 			for range batches {
 				jobs := jobsFor(work, size)
 				for i, o := range f.Publish(f.ctx, jobs) {
-					if o.Status != ackbox.Acked {
+					if o.Status != core.Acked {
 						f.t.Errorf("Publish: job %d is %v (%s)", i, o.Status, o.Reason)
 					}
 					mu.Lock()

@@ -4,11 +4,12 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 func retry(f *fixture) {
 	job := foreign(work)
-	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	f.publish([]ackbox.Job{job}, core.Acked)
 	s := f.subscribe(work, 1)
 	for attempt := 2; attempt <= 3; attempt++ {
 		d := s.next()
@@ -38,7 +39,7 @@ func retry(f *fixture) {
 // While one message is parked its queue flows, and so do shorter pauses.
 func retryBlocksNothing(f *fixture) {
 	long, short, fresh := foreign(work), foreign(work), foreign(work)
-	f.publish([]ackbox.Job{long, short}, ackbox.Acked)
+	f.publish([]ackbox.Job{long, short}, core.Acked)
 	s := f.subscribe(work, 2)
 	for range 2 {
 		d := s.next()
@@ -49,8 +50,8 @@ func retryBlocksNothing(f *fixture) {
 		f.must("Retry", f.Retry(f.ctx, d, delay))
 		f.must("Ack", d.Receipt.Ack())
 	}
-	f.publish([]ackbox.Job{fresh}, ackbox.Acked)
-	var last ackbox.Delivery
+	f.publish([]ackbox.Job{fresh}, core.Acked)
+	var last core.Delivery
 	seen := make(map[string]bool)
 	for range 3 {
 		last = s.nextAcked()
@@ -63,7 +64,7 @@ func retryBlocksNothing(f *fixture) {
 
 func buryAndRequeue(f *fixture) {
 	job := foreign(work)
-	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	f.publish([]ackbox.Job{job}, core.Acked)
 	s := f.subscribe(work, 1)
 	d := s.next()
 	exhausted := d
@@ -87,9 +88,9 @@ func buryAndRequeue(f *fixture) {
 func strays(f *fixture) {
 	job := jobFor(work)
 	job.Attempt, job.Resend = 3, 2
-	f.publish([]ackbox.Job{job}, ackbox.Acked)
+	f.publish([]ackbox.Job{job}, core.Acked)
 	s := f.subscribe(work, 1)
-	came := func(strays int) ackbox.Delivery {
+	came := func(strays int) core.Delivery {
 		d := s.next()
 		f.sameContent(d.Job, job)
 		if d.Strays != strays || d.Returns != 0 || d.Redelivered {
@@ -119,7 +120,7 @@ func strays(f *fixture) {
 
 func requeueDeadLimit(f *fixture) {
 	for range 3 {
-		f.must("Bury", f.Bury(f.ctx, ackbox.Delivery{Job: foreign(work)}, "cause"))
+		f.must("Bury", f.Bury(f.ctx, core.Delivery{Job: foreign(work)}, "cause"))
 	}
 	for waits, want := 0, []int{2, 1, 0}; len(want) > 0; want = want[1:] {
 		if n, err := f.RequeueDead(f.ctx, work, 2); n != want[0] || err != nil {

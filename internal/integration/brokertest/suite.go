@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 )
 
 // Deadline bounds every single test of the suite. It is generous: it passes
@@ -31,10 +32,10 @@ func Ladder() []time.Duration {
 // have in common. Users of a broker declare smaller interfaces.
 type Broker interface {
 	Ready(ctx context.Context) error
-	Publish(ctx context.Context, jobs []ackbox.Job) []ackbox.Outcome
-	Consume(ctx context.Context, queue string, prefetch int, handle func(ackbox.Delivery)) error
-	Retry(ctx context.Context, d ackbox.Delivery, delay time.Duration) error
-	Bury(ctx context.Context, d ackbox.Delivery, cause string) error
+	Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome
+	Consume(ctx context.Context, queue string, prefetch int, handle func(core.Delivery)) error
+	Retry(ctx context.Context, d core.Delivery, delay time.Duration) error
+	Bury(ctx context.Context, d core.Delivery, cause string) error
 	RequeueDead(ctx context.Context, queue string, limit int) (int, error)
 	Waiting(ctx context.Context, queue string) (int, error)
 	Close() error

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/integration/shop"
 )
 
@@ -90,11 +91,11 @@ func TestBatchReadsNoMoreThanItTakes(t *testing.T) {
 			app, err := shop.Open(s.cfg)
 			s.must("open an instance", err)
 			var ids []string
-			n, err := app.Store.Relay(s.ctx, ackbox.Claim{Limit: batch}, func(_ context.Context, claimed []ackbox.Job) []ackbox.Transition {
-				transitions := make([]ackbox.Transition, len(claimed))
+			n, err := app.Store.Relay(s.ctx, core.Claim{Limit: batch}, func(_ context.Context, claimed []ackbox.Job) []core.Transition {
+				transitions := make([]core.Transition, len(claimed))
 				for i, job := range claimed {
 					ids = append(ids, job.ID)
-					transitions[i] = ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+					transitions[i] = core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 				}
 				return transitions
 			})

@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/integration/netfault"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
@@ -63,7 +64,7 @@ func TestLargePayloadsOverASlowNetwork(t *testing.T) {
 	}
 	sent, failed, largest := 0, 0, 0
 	for deadline := time.Now().Add(time.Minute); sent < jobs; {
-		n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 512}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		n, err := s.Relay(t.Context(), core.Claim{Limit: 512}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 			bytes := 0
 			for _, job := range jobs {
 				bytes += len(job.Payload)
@@ -96,7 +97,7 @@ func TestBatchBytes(t *testing.T) {
 	fillLarge(t, db, 20, 100)
 	var last time.Time
 	for total, calls := 0, 0; total < 40; calls++ {
-		n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		n, err := s.Relay(t.Context(), core.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 			bytes := 0
 			for _, job := range jobs {
 				bytes += len(job.Payload)
@@ -153,7 +154,7 @@ func TestFrozenWhileReadingAClaim(t *testing.T) {
 	}
 	over := make(chan error, 1)
 	go func() {
-		_, err := frozen.Relay(t.Context(), ackbox.Claim{Limit: jobs}, nil)
+		_, err := frozen.Relay(t.Context(), core.Claim{Limit: jobs}, nil)
 		over <- err
 	}()
 	waitFor(t, direct, `SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'ClientWrite'`)
@@ -164,7 +165,7 @@ func TestFrozenWhileReadingAClaim(t *testing.T) {
 	if err := <-over; err == nil {
 		t.Error("the frozen claim came to something")
 	}
-	if n, err := s.Relay(t.Context(), ackbox.Claim{Limit: jobs}, allSentIn); err != nil || n == 0 {
+	if n, err := s.Relay(t.Context(), core.Claim{Limit: jobs}, allSentIn); err != nil || n == 0 {
 		t.Errorf("another process claims %d, %v", n, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -87,7 +88,7 @@ func TestClaimThatCannotReadAll(t *testing.T) {
 	}
 	try := func() map[string]int {
 		got := make(map[string]int)
-		_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+		_, err := s.Relay(t.Context(), core.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 			for _, job := range jobs {
 				got[job.Queue]++
 			}
@@ -120,10 +121,10 @@ func TestClaimThatCannotReadAll(t *testing.T) {
 // claim claims once, and sends what it finds.
 func claim(t *testing.T, s *outbox.Store) int {
 	t.Helper()
-	n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		out := make([]ackbox.Transition, len(jobs))
+	n, err := s.Relay(t.Context(), core.Claim{Limit: 100}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		out := make([]core.Transition, len(jobs))
 		for i, job := range jobs {
-			out[i] = ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+			out[i] = core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 		}
 		return out
 	})

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -245,7 +246,7 @@ func TestSearchPathChoosesNothing(t *testing.T) {
 		must(t, err)
 		must(t, same.Migrate(ctx))
 		must(t, same.Enqueue(ctx, elsewhere, work{1}, outbox.OwnTransaction()))
-		if n, err := same.Relay(ctx, ackbox.Claim{Limit: 10}, allSentIn); n != 1 || err != nil {
+		if n, err := same.Relay(ctx, core.Claim{Limit: 10}, allSentIn); n != 1 || err != nil {
 			t.Errorf("search_path %q: relayed %d, %v", path, n, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -87,7 +88,7 @@ func TestDropPartitions(t *testing.T) {
 		t.Errorf("there are %v", got)
 	}
 	// It is a job like others, and rows in the default partition are purged.
-	if n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, allSentIn); n != 1 || err != nil {
+	if n, err := s.Relay(t.Context(), core.Claim{Limit: 10}, allSentIn); n != 1 || err != nil {
 		t.Errorf("relayed %d, %v; want the pending one", n, err)
 	}
 	if n, err := s.Requeue(t.Context(), keep["dead for long"]); n != 1 || err != nil {
@@ -331,8 +332,8 @@ func oneLife(t *testing.T, db *gorm.DB, s *outbox.Store, id string) ackbox.State
 			continue
 		}
 		to := []ackbox.State{ackbox.Dead, ackbox.Done, ackbox.Cancelled}[rand.IntN(3)]
-		verdicts, err := s.Finish(t.Context(), []ackbox.Transition{{ID: id, Attempt: 1, To: to}})
-		if err != nil || verdicts[0] != ackbox.Recorded {
+		verdicts, err := s.Finish(t.Context(), []core.Transition{{ID: id, Attempt: 1, To: to}})
+		if err != nil || verdicts[0] != core.Recorded {
 			t.Errorf("%s: %v, %v", to, verdicts, err)
 		}
 		if state = to; state != ackbox.Dead {

@@ -10,7 +10,7 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -46,7 +46,7 @@ func TestMoveOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	enqueue(t, db, 1) // an instance that runs still
-	if n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, allSentIn); n != 3 || err != nil {
+	if n, err := s.Relay(t.Context(), core.Claim{Limit: 10}, allSentIn); n != 3 || err != nil {
 		t.Errorf("it relayed %d, %v; want 3", n, err)
 	}
 	run(t, db, "UPDATE ackbox_jobs SET state = 'pending', sent_at = NULL, seen_at = NULL WHERE id IN ('"+jobs["today"]+"', '"+jobs["tomorrow"]+"')")

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -36,7 +36,7 @@ func TestPartitionedQueryPlans(t *testing.T) {
 		call   func()
 		merged []int // its statements that choose rows in an order
 	}{
-		"relay":  {func() { must(s.Relay(t.Context(), ackbox.Claim{Limit: 256}, allSentIn)) }, []int{0}},
+		"relay":  {func() { must(s.Relay(t.Context(), core.Claim{Limit: 256}, allSentIn)) }, []int{0}},
 		"rearm":  {func() { must(s.Rearm(t.Context(), "q1", 100)) }, []int{0}},
 		"resend": {func() { must(s.Resend(t.Context(), "q1", time.Now(), time.Minute, 100)) }, []int{0}},
 		"purge":  {func() { must(s.PurgeDead(t.Context(), time.Minute, 100)) }, []int{0}},

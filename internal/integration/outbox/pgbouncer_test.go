@@ -13,7 +13,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/integration/storetest"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
@@ -175,7 +175,7 @@ func useStore(ctx context.Context, db *gorm.DB, forever bool) error {
 		}); err != nil {
 			return err
 		}
-		if _, err := s.Relay(ctx, ackbox.Claim{Limit: 10}, allSentIn); err != nil {
+		if _, err := s.Relay(ctx, core.Claim{Limit: 10}, allSentIn); err != nil {
 			return err
 		}
 		if _, err := s.Resend(ctx, "default", time.Now(), time.Minute, 10); err != nil {

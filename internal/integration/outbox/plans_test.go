@@ -17,6 +17,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -95,7 +96,7 @@ func TestClaimBoundsItsSession(t *testing.T) {
 	var order []string
 	for len(order) == 0 || slices.Contains(order, "seek") {
 		r.during(func() {
-			if _, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, nil); err != nil {
+			if _, err := s.Relay(t.Context(), core.Claim{Limit: 1}, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -143,10 +144,10 @@ func TestQueryPlans(t *testing.T) {
 	if err := db.Raw("SELECT id FROM ackbox_jobs WHERE queue = 'q0' LIMIT 1").Scan(&one).Error; err != nil {
 		t.Fatal(err)
 	}
-	batch := func(to ackbox.State, text string) []ackbox.Transition {
-		transitions := make([]ackbox.Transition, len(ids))
+	batch := func(to ackbox.State, text string) []core.Transition {
+		transitions := make([]core.Transition, len(ids))
 		for i, id := range ids {
-			transitions[i] = ackbox.Transition{ID: id, Attempt: 99, To: to, Error: text}
+			transitions[i] = core.Transition{ID: id, Attempt: 99, To: to, Error: text}
 		}
 		return transitions
 	}
@@ -163,7 +164,7 @@ func TestQueryPlans(t *testing.T) {
 		sorted  bool     // a batch of ids may be sorted, nothing else
 	}{
 		"relay": {func() {
-			must(s.Relay(t.Context(), ackbox.Claim{Limit: 256}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+			must(s.Relay(t.Context(), core.Claim{Limit: 256}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 				out := allSent(jobs)
 				for i := range out[:50] {
 					out[i].To, out[i].Error = ackbox.Nacked, "no"
@@ -213,7 +214,7 @@ func TestClaimPassesOverTheFuture(t *testing.T) {
 		SELECT gen_random_uuid(), 'k', 'default', '', 'default', true, '{}', 9, now() + n * interval '1 minute' FROM generate_series(1, 50000) AS n`,
 		"VACUUM ANALYZE ackbox_jobs")
 	queries := r.during(func() {
-		if n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 256}, nil); n != 0 || err != nil {
+		if n, err := s.Relay(t.Context(), core.Claim{Limit: 256}, nil); n != 0 || err != nil {
 			t.Errorf("claimed %d, %v", n, err)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -48,12 +49,12 @@ func enqueue(t *testing.T, db *gorm.DB, n int) {
 	}
 }
 
-func allSentIn(_ context.Context, jobs []ackbox.Job) []ackbox.Transition { return allSent(jobs) }
+func allSentIn(_ context.Context, jobs []ackbox.Job) []core.Transition { return allSent(jobs) }
 
-func allSent(jobs []ackbox.Job) []ackbox.Transition {
-	transitions := make([]ackbox.Transition, len(jobs))
+func allSent(jobs []ackbox.Job) []core.Transition {
+	transitions := make([]core.Transition, len(jobs))
 	for i, job := range jobs {
-		transitions[i] = ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+		transitions[i] = core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 	}
 	return transitions
 }
@@ -117,7 +118,7 @@ func TestConcurrentRelays(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for {
-				n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 50}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+				n, err := s.Relay(t.Context(), core.Claim{Limit: 50}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 					mu.Lock()
 					defer mu.Unlock()
 					for _, job := range jobs {
@@ -151,15 +152,15 @@ func TestConcurrentRelays(t *testing.T) {
 func TestOnTheWire(t *testing.T) {
 	db, s := store(t, outbox.Config{StatementTimeout: 500 * time.Millisecond})
 	enqueue(t, db, 1)
-	n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		if n, err := s.Relay(ctx, ackbox.Claim{Limit: 10}, nil); n != 0 || err != nil {
+	n, err := s.Relay(t.Context(), core.Claim{Limit: 10}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
+		if n, err := s.Relay(ctx, core.Claim{Limit: 10}, nil); n != 0 || err != nil {
 			t.Errorf("a second relay claimed %d, %v", n, err)
 		}
-		verdicts, err := s.Finish(ctx, []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Done}})
-		if err != nil || verdicts[0] != ackbox.Busy {
+		verdicts, err := s.Finish(ctx, []core.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Done}})
+		if err != nil || verdicts[0] != core.Busy {
 			t.Errorf("Finish: %v, %v; want busy", verdicts, err)
 		}
-		if verdict, err := s.Current(ctx, jobs[0]); verdict != ackbox.Current || err != nil {
+		if verdict, err := s.Current(ctx, jobs[0]); verdict != core.Started || err != nil {
 			t.Errorf("Current: %v, %v", verdict, err)
 		}
 		run := ackbox.WithRun(ctx, ackbox.Run{Job: jobs[0]})
@@ -188,7 +189,7 @@ func TestCompleteWaitsForTheWire(t *testing.T) {
 	enqueue(t, db, 1)
 	completed := make(chan error, 1)
 	var id string
-	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), core.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
 		id = jobs[0].ID
 		go func() { // its end is awaited below
 			run := ackbox.WithRun(t.Context(), ackbox.Run{Job: jobs[0]})
@@ -214,7 +215,7 @@ func TestCompleteWaitsForTheWire(t *testing.T) {
 func TestCompleteGivesUpOnTheWire(t *testing.T) {
 	db, s := store(t, outbox.Config{StatementTimeout: 200 * time.Millisecond})
 	enqueue(t, db, 1)
-	n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := s.Relay(t.Context(), core.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
 		run := ackbox.WithRun(ctx, ackbox.Run{Job: jobs[0]})
 		err := db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(run, tx) })
 		if !errors.Is(err, ackbox.ErrBusy) || errors.Is(err, ackbox.ErrSuperseded) || !strings.Contains(err.Error(), jobs[0].ID) {
@@ -236,7 +237,7 @@ func TestCancelWaitsForTheWire(t *testing.T) {
 		err error
 	}
 	cancelled := make(chan result, 1)
-	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), core.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
 		go func() { // its end is awaited below
 			n, err := s.Cancel(t.Context(), jobs[0].ID)
 			cancelled <- result{n, err}
@@ -258,7 +259,7 @@ func TestSweepsSkipLockedRows(t *testing.T) {
 	db, s := store(t, outbox.Config{})
 	enqueue(t, db, 2)
 	var ids []string
-	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 2}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), core.Claim{Limit: 2}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 		ids = []string{jobs[0].ID, jobs[1].ID}
 		return allSent(jobs)
 	})
@@ -276,7 +277,7 @@ func TestSweepsSkipLockedRows(t *testing.T) {
 	if n, err := s.Resend(t.Context(), "default", time.Now().Add(time.Hour), 0, 10); n != 1 || err != nil {
 		t.Errorf("resent %d, %v; want the one that is not locked", n, err)
 	}
-	verdicts, err := s.Finish(t.Context(), []ackbox.Transition{
+	verdicts, err := s.Finish(t.Context(), []core.Transition{
 		{ID: ids[0], Attempt: 1, To: ackbox.Dead, Error: "a"},
 		{ID: ids[1], Attempt: 1, To: ackbox.Done},
 		{ID: ids[0], Attempt: 2, To: ackbox.Done},
@@ -314,7 +315,7 @@ func untilTrue(ctx context.Context, t *testing.T, db *gorm.DB, question string) 
 func TestSessionDiesOnTheWire(t *testing.T) {
 	db, s := store(t, outbox.Config{})
 	enqueue(t, db, 3)
-	_, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 		killed := db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 			WHERE datname = current_database() AND state = 'idle in transaction'`)
 		if killed.Error != nil || killed.RowsAffected != 1 {
@@ -333,7 +334,7 @@ func TestSessionDiesOnTheWire(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition { return allSent(jobs) })
+		n, err := s.Relay(t.Context(), core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition { return allSent(jobs) })
 		if n == 3 && err == nil {
 			return
 		}
@@ -363,13 +364,13 @@ func frozenDispatcher(t *testing.T, db *gorm.DB, want string) {
 		t.Fatal(err)
 	}
 	enqueue(t, db, 1)
-	_, err = s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err = s.Relay(t.Context(), core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 		// Another dispatcher gets the row as soon as the server lets go of it.
 		deadline := time.After(10 * time.Second)
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition { return allSent(jobs) })
+			n, err := s.Relay(t.Context(), core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition { return allSent(jobs) })
 			if n == 1 && err == nil {
 				break
 			}
@@ -379,7 +380,7 @@ func frozenDispatcher(t *testing.T, db *gorm.DB, want string) {
 			case <-tick.C:
 			}
 		}
-		return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Dead, Error: "from the past"}}
+		return []core.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Dead, Error: "from the past"}}
 	})
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the frozen dispatcher's report: %v, want %s", err, want)

@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -27,10 +28,10 @@ func fillQueue(t *testing.T, db *gorm.DB, queue string, n int, ago time.Duration
 }
 
 // claimOf claims once, sends what it finds, and returns how much of each queue.
-func claimOf(t *testing.T, s *outbox.Store, claim ackbox.Claim) map[string]int {
+func claimOf(t *testing.T, s *outbox.Store, claim core.Claim) map[string]int {
 	t.Helper()
 	got := make(map[string]int)
-	_, err := s.Relay(t.Context(), claim, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(t.Context(), claim, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 		for _, job := range jobs {
 			got[job.Queue]++
 		}
@@ -51,17 +52,17 @@ func TestQuietQueueBesideABacklog(t *testing.T) {
 			db, s := store(t, outbox.Config{Queues: own})
 			fillQueue(t, db, "bulk", 20_000, time.Hour)
 			fillQueue(t, db, "fast", 1, 0)
-			got := claimOf(t, s, ackbox.Claim{Limit: 512})
+			got := claimOf(t, s, core.Claim{Limit: 512})
 			if got["fast"] != 1 || got["bulk"] != 511 {
 				t.Errorf("the first batch is %v, want the job of fast and 511 of bulk", got)
 			}
-			if got := claimOf(t, s, ackbox.Claim{Limit: 1}); got["bulk"]+got["fast"] != 1 {
+			if got := claimOf(t, s, core.Claim{Limit: 1}); got["bulk"]+got["fast"] != 1 {
 				t.Errorf("a batch of one is %v", got)
 			}
 			// An event is a queue's neighbour, too.
 			run(t, db, `INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts)
 				VALUES (gen_random_uuid(), 'k', '', 'x', 'r', false, '{}', 9)`)
-			if got := claimOf(t, s, ackbox.Claim{Limit: 10}); got[""] != 1 || got["bulk"] != 9 {
+			if got := claimOf(t, s, core.Claim{Limit: 10}); got[""] != 1 || got["bulk"] != 9 {
 				t.Errorf("beside an event the batch is %v", got)
 			}
 		})
@@ -72,11 +73,11 @@ func TestQuietQueueBesideABacklog(t *testing.T) {
 func TestNewQueueIsFound(t *testing.T) {
 	t.Parallel()
 	db, s := store(t, outbox.Config{})
-	claimOf(t, s, ackbox.Claim{Limit: 10})
+	claimOf(t, s, core.Claim{Limit: 10})
 	for _, queue := range []string{"zebra", "ant", "Default", "default.eu"} {
 		fillQueue(t, db, queue, 1, 0)
 		deadline := time.Now().Add(10 * time.Second)
-		for claimOf(t, s, ackbox.Claim{Limit: 10})[queue] == 0 {
+		for claimOf(t, s, core.Claim{Limit: 10})[queue] == 0 {
 			if time.Now().After(deadline) {
 				t.Fatalf("no claim found the job of %s", queue)
 			}
@@ -95,7 +96,7 @@ func TestEveryQueueIsServed(t *testing.T) {
 		FROM generate_series(1, %d) AS q, generate_series(1, %d) AS n`, queues, each), "ANALYZE ackbox_jobs")
 	served := make(map[string]int)
 	for range 5 {
-		got := claimOf(t, s, ackbox.Claim{Limit: 512})
+		got := claimOf(t, s, core.Claim{Limit: 512})
 		n := 0
 		for queue, jobs := range got {
 			served[queue] += jobs
@@ -117,7 +118,7 @@ func TestEveryQueueIsServed(t *testing.T) {
 	for range 6 {
 		wg.Go(func() {
 			for {
-				n, err := s.Relay(t.Context(), ackbox.Claim{Limit: 512}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+				n, err := s.Relay(t.Context(), core.Claim{Limit: 512}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 					mu.Lock()
 					defer mu.Unlock()
 					for _, job := range jobs {
@@ -152,7 +153,7 @@ func TestExceptIsPassedOver(t *testing.T) {
 	fillQueue(t, db, "stalled", 50_000, time.Hour)
 	fillQueue(t, db, "zoo", 3, 0)
 	run(t, db, "VACUUM ANALYZE ackbox_jobs")
-	claim := ackbox.Claim{Limit: 512, Except: []string{"stalled", "nowhere"}}
+	claim := core.Claim{Limit: 512, Except: []string{"stalled", "nowhere"}}
 	queries := r.during(func() {
 		if got := claimOf(t, s, claim); got["zoo"] != 3 || len(got) != 1 {
 			t.Errorf("claimed %v", got)
@@ -162,7 +163,7 @@ func TestExceptIsPassedOver(t *testing.T) {
 	if n := pages(plan); n == 0 || n > 20 {
 		t.Errorf("a claim of nothing touched %d pages:\n%s", n, plan)
 	}
-	if got := claimOf(t, s, ackbox.Claim{Limit: 512, Except: []string{"zoo"}}); got["stalled"] != 512 {
+	if got := claimOf(t, s, core.Claim{Limit: 512, Except: []string{"zoo"}}); got["stalled"] != 512 {
 		t.Errorf("claimed %v when it was back", got)
 	}
 }
@@ -175,7 +176,7 @@ func TestSeekReadsNoKnownQueue(t *testing.T) {
 		fillQueue(t, db, queue, 5000, time.Hour)
 	}
 	run(t, db, "VACUUM ANALYZE ackbox_jobs")
-	r.during(func() { claimOf(t, s, ackbox.Claim{Limit: 10}) })
+	r.during(func() { claimOf(t, s, core.Claim{Limit: 10}) })
 	i := slices.IndexFunc(r.seen, func(q seenQuery) bool { return strings.HasPrefix(q.SQL, seeking) })
 	if i < 0 {
 		t.Fatal("the first claim looks for no queues")
@@ -189,7 +190,7 @@ func TestSeekReadsNoKnownQueue(t *testing.T) {
 	if n := pages(plan); n == 0 || n > 50 {
 		t.Errorf("the search touched %d pages:\n%s", n, plan)
 	}
-	if got := claimOf(t, s, ackbox.Claim{Limit: 10}); len(got) != 5 {
+	if got := claimOf(t, s, core.Claim{Limit: 10}); len(got) != 5 {
 		t.Errorf("claimed %v, want jobs of all five queues", got)
 	}
 }

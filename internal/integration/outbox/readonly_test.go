@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -43,7 +44,7 @@ func TestReadOnlySessionsAreThrownAway(t *testing.T) {
 		}
 		finish := func(to ackbox.State, text string) func() error {
 			return func() error {
-				_, err := s.Finish(t.Context(), []ackbox.Transition{{ID: id, Attempt: 1, To: to, Error: text}})
+				_, err := s.Finish(t.Context(), []core.Transition{{ID: id, Attempt: 1, To: to, Error: text}})
 				return err
 			}
 		}
@@ -54,7 +55,7 @@ func TestReadOnlySessionsAreThrownAway(t *testing.T) {
 		}{
 			// These are the application's transactions: they cannot be repeated.
 			{"Transaction", 1, func() error { id = outbox.NewID(); return enqueue() }},
-			{"Relay", 1, func() error { _, err := s.Relay(t.Context(), ackbox.Claim{Limit: 10}, allSentIn); return err }},
+			{"Relay", 1, func() error { _, err := s.Relay(t.Context(), core.Claim{Limit: 10}, allSentIn); return err }},
 			{"Vouch", 0, func() error { return s.Vouch(t.Context(), []string{id}) }},
 			{"Finish dead", 0, finish(ackbox.Dead, "e")},
 			{"Requeue", 0, func() error { _, err := s.Requeue(t.Context(), id); return err }},

@@ -9,6 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -20,7 +21,7 @@ func TestStaleAckNeverAcksAStranger(t *testing.T) {
 	p, via := proxied(t)
 	f := ready(t, rabbitmq.Config{URL: via})
 	batch := jobs(work, 3)
-	f.publish(batch, ackbox.Acked)
+	f.publish(batch, core.Acked)
 	s := f.subscribe(work, 3)
 	a, b, c := s.next(), s.next(), s.next()
 	f.must("Ack", a.Receipt.Ack())
@@ -52,7 +53,7 @@ func TestStaleAckNeverAcksAStranger(t *testing.T) {
 func TestQueueDeletedUnderAConsumer(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{Topology: ackbox.Topology{Queues: []ackbox.Queue{{Name: work}, {Name: "other", Type: ackbox.Classic}}}})
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 	s, other := f.subscribe(work, 1), f.subscribe("other", 1)
 	held := s.next()
 	testenv.Rabbit(t).DeleteQueue(work)
@@ -70,20 +71,20 @@ func TestQueueDeletedUnderAConsumer(t *testing.T) {
 		return err == nil
 	}, func() any { return "the queue is not declared" })
 	job := jobs(work, 1)
-	eventually(t, func() bool { return f.Publish(f.ctx, job)[0].Status == ackbox.Acked }, func() any { return "not acked" })
+	eventually(t, func() bool { return f.Publish(f.ctx, job)[0].Status == core.Acked }, func() any { return "not acked" })
 	if got := s.next(); got.ID != job[0].ID {
 		t.Error("another message came")
 	}
-	f.publish(jobs("other", 1), ackbox.Acked)
+	f.publish(jobs("other", 1), core.Acked)
 	f.must("Ack", other.next().Receipt.Ack())
 }
 
 func TestEndOfIntakeDoesNotWaitForABlockedHandler(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{})
-	f.publish(jobs(work, 5), ackbox.Acked)
+	f.publish(jobs(work, 5), core.Acked)
 	release := make(chan struct{})
-	s := f.subscribeFunc(work, 4, func(ackbox.Delivery) { <-release })
+	s := f.subscribeFunc(work, 4, func(core.Delivery) { <-release })
 	held := s.next()
 	f.waits(work, 1)
 	s.stop()
@@ -105,7 +106,7 @@ func TestEndOfIntakeDoesNotWaitForABlockedHandler(t *testing.T) {
 func TestPrefetchBoundsWhatIsOut(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{})
-	f.publish(jobs(work, 10), ackbox.Acked)
+	f.publish(jobs(work, 10), core.Acked)
 	s := f.subscribe(work, 4)
 	for range 4 {
 		s.next()
@@ -126,7 +127,7 @@ func TestPrefetchBoundsWhatIsOut(t *testing.T) {
 func TestRequeueIsCounted(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{})
-	f.publish(jobs(work, 2), ackbox.Acked)
+	f.publish(jobs(work, 2), core.Acked)
 	s := f.subscribe(work, 1)
 	first := s.next()
 	f.must("Requeue", first.Receipt.Requeue())
@@ -146,7 +147,7 @@ func TestConsumeWaitsForAServer(t *testing.T) {
 	t.Parallel()
 	p, via := proxied(t)
 	f := ready(t, rabbitmq.Config{URL: via, DialTimeout: 200 * time.Millisecond})
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 	p.Freeze()
 	s := f.subscribe(work, 1)
 	eventually(t, func() bool { return f.logged("its consumer waits") > 0 }, func() any { return f.log })

@@ -14,6 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/integration/netfault"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/rabbitmq"
@@ -104,7 +105,7 @@ func (f *fixture) must(what string, err error) {
 }
 
 // publish publishes and compares the statuses: one for all, or one for each.
-func (f *fixture) publish(jobs []ackbox.Job, want ...ackbox.Status) []ackbox.Outcome {
+func (f *fixture) publish(jobs []ackbox.Job, want ...core.Status) []core.Outcome {
 	f.t.Helper()
 	outcomes := f.Publish(f.ctx, jobs)
 	if len(outcomes) != len(jobs) {
@@ -135,25 +136,25 @@ func (f *fixture) waits(queue string, n int) {
 // subscription is one call of Consume.
 type subscription struct {
 	t          *testing.T
-	deliveries chan ackbox.Delivery
+	deliveries chan core.Delivery
 	stop       context.CancelFunc
 	done       chan error
 }
 
 func (f *fixture) subscribe(queue string, prefetch int) *subscription {
 	f.t.Helper()
-	return f.subscribeFunc(queue, prefetch, func(ackbox.Delivery) {})
+	return f.subscribeFunc(queue, prefetch, func(core.Delivery) {})
 }
 
 // subscribeFunc consumes until the test ends; after is the rest of handle.
-func (f *fixture) subscribeFunc(queue string, prefetch int, after func(ackbox.Delivery)) *subscription {
+func (f *fixture) subscribeFunc(queue string, prefetch int, after func(core.Delivery)) *subscription {
 	f.t.Helper()
 	ctx, stop := context.WithCancel(f.ctx)
-	s := &subscription{t: f.t, deliveries: make(chan ackbox.Delivery, 10_000), stop: stop, done: make(chan error, 1)}
+	s := &subscription{t: f.t, deliveries: make(chan core.Delivery, 10_000), stop: stop, done: make(chan error, 1)}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		s.done <- f.Consume(ctx, queue, prefetch, func(d ackbox.Delivery) {
+		s.done <- f.Consume(ctx, queue, prefetch, func(d core.Delivery) {
 			s.deliveries <- d
 			after(d)
 		})
@@ -166,7 +167,7 @@ func (f *fixture) subscribeFunc(queue string, prefetch int, after func(ackbox.De
 	return s
 }
 
-func (s *subscription) next() ackbox.Delivery {
+func (s *subscription) next() core.Delivery {
 	s.t.Helper()
 	select {
 	case d := <-s.deliveries:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
 
@@ -35,9 +36,9 @@ func TestNegotiatedLimits(t *testing.T) {
 			}
 			batch[7].Headers = map[string]string{"h": strings.Repeat("v", 4090)}
 			for i, o := range f.Publish(f.ctx, batch) {
-				want := ackbox.Acked
+				want := core.Acked
 				if i == 7 {
-					want = ackbox.NackedByBroker
+					want = core.NackedByBroker
 				}
 				if o.Status != want {
 					t.Errorf("job %d is %v (%s), want %v", i, o.Status, o.Reason, want)
@@ -53,7 +54,7 @@ func TestNegotiatedLimits(t *testing.T) {
 	f.must("Ack", d.Receipt.Ack())
 	idle := time.After(3 * time.Second) // several heartbeats
 	<-idle
-	f.publish(jobs("q1", 1), ackbox.Acked)
+	f.publish(jobs("q1", 1), core.Acked)
 	if f.log.String() != "" {
 		t.Errorf("a limit cost a connection:\n%s", f.log)
 	}

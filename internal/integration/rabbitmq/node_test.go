@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -73,7 +74,7 @@ func TestNode(t *testing.T) {
 
 func testAlarm(t *testing.T, cfg rabbitmq.Config, raise, lower func()) {
 	f := ready(t, cfg)
-	f.publish(jobs(work, 2), ackbox.Acked)
+	f.publish(jobs(work, 2), core.Acked)
 	s := f.subscribe(work, 2)
 	held := s.next()
 	raise()
@@ -83,10 +84,10 @@ func testAlarm(t *testing.T, cfg rabbitmq.Config, raise, lower func()) {
 	// The first publish after the alarm tells; it may be answered or not.
 	eventually(t, func() bool {
 		o := f.Publish(f.ctx, jobs(work, 1))[0]
-		return o.Status == ackbox.Unknown && strings.Contains(o.Reason, "blocks publishers")
+		return o.Status == core.Unknown && strings.Contains(o.Reason, "blocks publishers")
 	}, func() any { return "publishes go through" })
 	began := time.Now()
-	f.publish(jobs(work, 100), ackbox.Unknown)
+	f.publish(jobs(work, 100), core.Unknown)
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("Publish took %v while blocked, want at once", took)
 	}
@@ -118,8 +119,8 @@ func testAlarm(t *testing.T, cfg rabbitmq.Config, raise, lower func()) {
 			t.Fatal("Ready does not return after the alarm")
 		}
 	}
-	f.publish(jobs(work, 2), ackbox.Acked)
-	fresh.publish(jobs(work, 2), ackbox.Acked)
+	f.publish(jobs(work, 2), core.Acked)
+	fresh.publish(jobs(work, 2), core.Acked)
 	s.stop()
 	for len(s.done) == 0 {
 		select {
@@ -136,11 +137,11 @@ func testOversized(t *testing.T, cfg rabbitmq.Config) {
 	f := ready(t, cfg)
 	queue := cfg.Topology.Queues[0].Name
 	batch := jobs(queue, 7)
-	want := make([]ackbox.Status, len(batch))
+	want := make([]core.Status, len(batch))
 	for i := range want {
-		want[i] = ackbox.Acked
+		want[i] = core.Acked
 		if i == 2 || i == 3 || i == 6 {
-			batch[i].Payload, want[i] = make([]byte, 200_000), ackbox.NackedByBroker
+			batch[i].Payload, want[i] = make([]byte, 200_000), core.NackedByBroker
 		}
 	}
 	outcomes := f.publish(batch, want...)
@@ -153,11 +154,11 @@ func testFrozenNode(t *testing.T, cfg rabbitmq.Config, node *servers.RabbitMQ) {
 	f := ready(t, cfg)
 	queue := cfg.Topology.Queues[0].Name
 	s := f.subscribe(queue, 1)
-	f.publish(jobs(queue, 1), ackbox.Acked)
+	f.publish(jobs(queue, 1), core.Acked)
 	held := s.next()
 	f.must("freeze the node", node.Freeze())
 	began := time.Now()
-	f.publish(jobs(queue, 10), ackbox.Unknown)
+	f.publish(jobs(queue, 10), core.Unknown)
 	if err := s.returned(); err == nil {
 		t.Error("Consume returned nil although the node is frozen")
 	}
@@ -169,17 +170,17 @@ func testFrozenNode(t *testing.T, cfg rabbitmq.Config, node *servers.RabbitMQ) {
 	}
 	f.must("thaw the node", node.Thaw())
 	f.must("Ready", f.Ready(f.ctx))
-	f.publish(jobs(queue, 1), ackbox.Acked)
+	f.publish(jobs(queue, 1), core.Acked)
 }
 
 func testKilledNode(t *testing.T, cfg rabbitmq.Config, node *servers.RabbitMQ) {
 	f := ready(t, cfg)
 	queue := cfg.Topology.Queues[0].Name
 	batch := jobs(queue, 200)
-	f.publish(batch, ackbox.Acked)
+	f.publish(batch, core.Acked)
 	f.must("sync the node", node.Sync(f.ctx)) // the queue is minutes younger than queues in earnest
 	f.must("kill the node", node.Kill(f.ctx))
-	f.publish(jobs(queue, 1), ackbox.Unknown)
+	f.publish(jobs(queue, 1), core.Unknown)
 	waiting := make(chan error, 1)
 	go func() { waiting <- f.Ready(f.ctx) }()
 	f.must("start the node", node.Start(f.ctx))
@@ -190,5 +191,5 @@ func testKilledNode(t *testing.T, cfg rabbitmq.Config, node *servers.RabbitMQ) {
 		t.Fatal("Ready does not return after the restart")
 	}
 	f.waits(queue, len(batch)) // what was acked has survived
-	f.publish(jobs(queue, 1), ackbox.Acked)
+	f.publish(jobs(queue, 1), core.Acked)
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/integration/netfault"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -24,7 +24,7 @@ func TestNextNodeIsTaken(t *testing.T) {
 	}
 	first := slices.IndexFunc(nodes, func(p *netfault.Proxy) bool { return p.Refuse() == nil })
 	f := ready(t, rabbitmq.Config{URLs: urls, MinBackoff: deadline, MaxBackoff: deadline})
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 	for range 2 {
 		in := slices.IndexFunc(nodes, func(p *netfault.Proxy) bool { return p.Connections() > 0 })
 		f.must("end a node", nodes[in].Refuse())
@@ -33,7 +33,7 @@ func TestNextNodeIsTaken(t *testing.T) {
 		began := time.Now()
 		eventually(t, func() bool { // the first may meet what is left of the old connection
 			f.must("Ready", f.Ready(f.ctx))
-			return f.Publish(f.ctx, jobs(work, 1))[0].Status == ackbox.Acked
+			return f.Publish(f.ctx, jobs(work, 1))[0].Status == core.Acked
 		}, func() any { return "nothing is acked" })
 		if took := time.Since(began); took > deadline/4 {
 			t.Errorf("the next node was taken after %v, want at once", took)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -24,14 +25,14 @@ func TestReturnedAlthoughAcked(t *testing.T) {
 		},
 	})
 	batch := jobs(work, 12)
-	var want []ackbox.Status
+	var want []core.Status
 	for i := range batch {
 		batch[i].Exchange, batch[i].RoutingKey = "events", "order.paid"
-		want = append(want, ackbox.Acked)
+		want = append(want, core.Acked)
 		switch i % 4 {
 		case 1:
 			batch[i].RoutingKey = "nobody.listens"
-			want[i] = ackbox.Returned
+			want[i] = core.Returned
 		case 2:
 			batch[i].RoutingKey, batch[i].Mandatory = "nobody.listens", false
 		}
@@ -51,7 +52,7 @@ func TestNackedByFullQueue(t *testing.T) {
 	f := ready(t, rabbitmq.Config{Topology: ackbox.Topology{
 		Queues: []ackbox.Queue{{Name: work, Type: ackbox.Classic, MaxLength: 2}},
 	}})
-	f.publish(jobs(work, 4), ackbox.Acked, ackbox.Acked, ackbox.NackedByBroker, ackbox.NackedByBroker)
+	f.publish(jobs(work, 4), core.Acked, core.Acked, core.NackedByBroker, core.NackedByBroker)
 	f.waits(work, 2)
 }
 
@@ -60,13 +61,13 @@ func TestBadMessagesDoNotStopTheirNeighbours(t *testing.T) {
 	p, via := proxied(t)
 	f := ready(t, rabbitmq.Config{URL: via})
 	batch := jobs(work, 14)
-	want := make([]ackbox.Status, len(batch))
+	want := make([]core.Status, len(batch))
 	for i := range want {
-		want[i] = ackbox.Acked
+		want[i] = core.Acked
 	}
 	bad := func(i int, spoil func(*ackbox.Job)) {
 		spoil(&batch[i])
-		want[i] = ackbox.NackedByBroker
+		want[i] = core.NackedByBroker
 	}
 	bad(1, func(j *ackbox.Job) { j.Exchange = "missing" }) // 404
 	bad(3, func(j *ackbox.Job) { j.Headers = map[string]string{"CC": "text"} })
@@ -104,12 +105,12 @@ func TestDeletedTopologyComesBack(t *testing.T) {
 		batch[i].Exchange, batch[i].RoutingKey = "events", ""
 	}
 	testenv.Rabbit(t).DeleteExchange("events")
-	f.publish(batch, ackbox.Acked)
+	f.publish(batch, core.Acked)
 	// A missing queue cannot be seen before the message came back: it is
 	// declared for the next try.
 	testenv.Rabbit(t).DeleteQueue(work)
-	f.publish(batch, ackbox.Returned)
-	f.publish(batch, ackbox.Acked)
+	f.publish(batch, core.Returned)
+	f.publish(batch, core.Acked)
 	f.waits(work, 3)
 }
 
@@ -131,8 +132,8 @@ func TestCutMidBatchIsUnknownAndHeals(t *testing.T) {
 		var unknown []ackbox.Job
 		for i, o := range f.Publish(f.ctx, todo) {
 			switch o.Status {
-			case ackbox.Acked:
-			case ackbox.Unknown:
+			case core.Acked:
+			case core.Unknown:
 				if o.Reason == "" {
 					t.Fatal("unknown without a reason")
 				}
@@ -166,7 +167,7 @@ func TestReconnectsEndlesslyAndLeavesNothing(t *testing.T) {
 	s := f.subscribe(work, 1)
 	lose := map[string]func(){"the network": p.Cut, "the server": func() { closeConnections(t, 3) }}
 	for _, who := range []string{"the network", "the network", "the server", "the network", "the network"} {
-		f.publish(jobs(work, 3), ackbox.Acked)
+		f.publish(jobs(work, 3), core.Acked)
 		f.must("Ack", s.next().Receipt.Ack())
 		lose[who]()
 		if err := s.returned(); err == nil {
@@ -175,7 +176,7 @@ func TestReconnectsEndlesslyAndLeavesNothing(t *testing.T) {
 		s = f.subscribe(work, 1)
 		eventually(t, func() bool {
 			f.must("Ready", f.Ready(f.ctx))
-			return f.Publish(f.ctx, jobs(work, 1))[0].Status == ackbox.Acked
+			return f.Publish(f.ctx, jobs(work, 1))[0].Status == core.Acked
 		}, func() any { return f.log })
 	}
 	f.must("Ack", s.next().Receipt.Ack())
@@ -192,7 +193,7 @@ func TestFiftyReconnectsLeaveNothing(t *testing.T) {
 	p, via := proxied(t)
 	f := ready(t, rabbitmq.Config{URL: via, MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond})
 	s := f.subscribe(work, 1)
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 	f.must("Ack", s.next().Receipt.Ack())
 	state := func() [3]int {
 		connections, channels := testenv.Rabbit(t).Open()
@@ -209,7 +210,7 @@ func TestFiftyReconnectsLeaveNothing(t *testing.T) {
 			t.Fatal("Consume returned nil although its connection was cut")
 		}
 		s = f.subscribe(work, 1)
-		eventually(t, func() bool { return f.Publish(f.ctx, jobs(work, 1))[0].Status == ackbox.Acked }, func() any { return f.log })
+		eventually(t, func() bool { return f.Publish(f.ctx, jobs(work, 1))[0].Status == core.Acked }, func() any { return f.log })
 		f.must("Ack", s.next().Receipt.Ack())
 	}
 	eventually(t, func() bool {
@@ -236,7 +237,7 @@ func TestFrozenPeer(t *testing.T) {
 				batch[i].Payload = make([]byte, size)
 			}
 			began := time.Now()
-			f.publish(batch, ackbox.Unknown)
+			f.publish(batch, core.Unknown)
 			if took := time.Since(began); took > 3*time.Second {
 				t.Errorf("Publish took %v, its deadline was 1s", took)
 			}
@@ -247,7 +248,7 @@ func TestFrozenPeer(t *testing.T) {
 			}
 			p.Thaw()
 			f.must("Ready", f.Ready(f.ctx))
-			f.publish(jobs(work, 3), ackbox.Acked)
+			f.publish(jobs(work, 3), core.Acked)
 		})
 	}
 }
@@ -256,17 +257,17 @@ func TestCallersDeadlineDoesNotCostTheConnection(t *testing.T) {
 	t.Parallel()
 	p, via := proxied(t)
 	f := ready(t, rabbitmq.Config{URL: via})
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 	for range 20 {
 		ctx, cancel := context.WithTimeout(f.ctx, 500*time.Microsecond)
 		for _, o := range f.Publish(ctx, jobs(work, 100)) {
-			if o.Status != ackbox.Unknown && o.Status != ackbox.Acked {
+			if o.Status != core.Unknown && o.Status != core.Acked {
 				t.Errorf("outcome is %v (%s)", o.Status, o.Reason)
 			}
 		}
 		cancel()
 	}
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 	if n := p.Accepted(); n != 2 || f.log.String() != "" {
 		t.Errorf("%d connections, want the first two:\n%s", n, f.log)
 	}
@@ -280,7 +281,7 @@ func TestMoreCallsThanChannels(t *testing.T) {
 		all.Go(func() {
 			batch := jobs(work, 20)
 			for i, o := range f.Publish(f.ctx, batch) {
-				if o.Status != ackbox.Acked {
+				if o.Status != core.Acked {
 					t.Errorf("job %d is %v (%s)", i, o.Status, o.Reason)
 				}
 			}

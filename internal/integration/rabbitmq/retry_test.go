@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -97,7 +98,7 @@ func TestRetryUsesTheLadder(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{RetryLadder: ladder})
 	for _, delay := range []time.Duration{-time.Second, 0, 100 * time.Millisecond, 101 * time.Millisecond, time.Hour} {
-		f.must("Retry", f.Retry(f.ctx, ackbox.Delivery{Job: jobs(work, 1)[0]}, delay))
+		f.must("Retry", f.Retry(f.ctx, core.Delivery{Job: jobs(work, 1)[0]}, delay))
 	}
 	f.waits(work, 5)
 	if got := len(testenv.Rabbit(t).Queues()); got > 3 {
@@ -108,7 +109,7 @@ func TestRetryUsesTheLadder(t *testing.T) {
 func TestRetrySurvivesADeletedRetryQueue(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{RetryLadder: ladder})
-	d := ackbox.Delivery{Job: jobs(work, 1)[0]}
+	d := core.Delivery{Job: jobs(work, 1)[0]}
 	f.must("Retry", f.Retry(f.ctx, d, 0))
 	f.waits(work, 1)
 	testenv.Rabbit(t).DeleteQueue("work.retry.100")
@@ -122,11 +123,11 @@ func TestRetryRefusesWhatTheFramesDoNotHold(t *testing.T) {
 	f := ready(t, rabbitmq.Config{URL: via})
 	job := jobs(work, 1)[0]
 	job.Ledger, job.Headers = "", map[string]string{"big": strings.Repeat("x", 140_000)}
-	err := f.Retry(f.ctx, ackbox.Delivery{Job: job}, 0)
+	err := f.Retry(f.ctx, core.Delivery{Job: job}, 0)
 	if err == nil || !strings.Contains(err.Error(), "frames") {
 		t.Errorf("Retry: %v", err)
 	}
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 	if n := p.Accepted(); n != 2 {
 		t.Errorf("%d connections, want the first two", n)
 	}

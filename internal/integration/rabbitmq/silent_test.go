@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -58,7 +59,7 @@ func TestSilentQueues(t *testing.T) {
 		Topology: ackbox.Topology{Queues: []ackbox.Queue{{Name: silent}, {Name: desert}, {Name: classic, Type: ackbox.Classic}, {Name: good}}},
 	})
 	for _, queue := range []string{silent, classic} {
-		f.publish(jobs(queue, 50), ackbox.Acked)
+		f.publish(jobs(queue, 50), core.Acked)
 		f.waits(queue, 50)
 	}
 	f.waits(desert, 0)
@@ -69,7 +70,7 @@ func TestSilentQueues(t *testing.T) {
 	if _, err := node.Ctl(f.ctx, "close_all_connections", "test"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return f.Ready(f.ctx) == nil && f.Publish(f.ctx, jobs(good, 1))[0].Status == ackbox.Acked }, func() any { return f.log })
+	eventually(t, func() bool { return f.Ready(f.ctx) == nil && f.Publish(f.ctx, jobs(good, 1))[0].Status == core.Acked }, func() any { return f.log })
 	s := f.subscribe(good, 1)
 	waits := map[string]*subscription{}
 	for _, queue := range []string{silent, desert, classic} {
@@ -82,10 +83,10 @@ func TestSilentQueues(t *testing.T) {
 		for _, queue := range []string{silent, desert, classic} {
 			began := time.Now()
 			n, err := f.Waiting(f.ctx, queue)
-			if err == nil || errors.Is(err, ackbox.ErrNoQueue) {
+			if err == nil || errors.Is(err, core.ErrNoQueue) {
 				t.Fatalf("Waiting says of %s, which does not answer: %d, %v", queue, n, err)
 			}
-			if queue != classic && !errors.Is(err, ackbox.ErrUnsure) {
+			if queue != classic && !errors.Is(err, core.ErrUnsure) {
 				t.Errorf("Waiting says of %s: %v", queue, err)
 			}
 			if took := time.Since(began); took > 5*time.Second {
@@ -96,13 +97,13 @@ func TestSilentQueues(t *testing.T) {
 		_, _ = f.RequeueDead(short, good, 1) // and its caller goes
 		_, _ = f.Waiting(short, classic)
 		cancel()
-		f.publish(jobs(good, 1), ackbox.Acked)
+		f.publish(jobs(good, 1), core.Acked)
 		f.must("Ack", s.next().Receipt.Ack())
 	}
 	if n := f.logged(lost) - before; n > 0 {
 		t.Errorf("%d connections were lost by calls that were not answered", n)
 	}
-	o := f.publish(append(jobs(silent, 3), jobs(good, 1)...), ackbox.Unknown, ackbox.Unknown, ackbox.Unknown, ackbox.Acked)
+	o := f.publish(append(jobs(silent, 3), jobs(good, 1)...), core.Unknown, core.Unknown, core.Unknown, core.Acked)
 	if !o[0].Stalled {
 		t.Errorf("outcome %+v", o[0])
 	}

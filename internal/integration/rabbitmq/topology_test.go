@@ -12,6 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
@@ -52,7 +53,7 @@ func (f *fixture) refused(repair func(), want ...string) {
 	}
 	repair()
 	f.must("Ready after the repair", f.Ready(f.ctx))
-	f.publish(jobs(work, 1), ackbox.Acked)
+	f.publish(jobs(work, 1), core.Acked)
 }
 
 const good = "good"
@@ -65,9 +66,9 @@ func (f *fixture) waiting(bad []ackbox.Job, repair func(), want string) {
 	eventually(f.t, func() bool { return f.logged("level=ERROR") > 0 }, func() any { return f.log })
 	s := f.subscribe(good, 1)
 	batch := append(slices.Clone(bad), jobs(good, 2)...)
-	tries := func() []ackbox.Outcome { return f.Publish(f.ctx, batch) }
+	tries := func() []core.Outcome { return f.Publish(f.ctx, batch) }
 	for _, o := range tries()[:len(bad)] {
-		if o.Status != ackbox.Unknown || !o.Stalled || !o.Unpublished || !strings.Contains(o.Reason, want) {
+		if o.Status != core.Unknown || !o.Stalled || !o.Unpublished || !strings.Contains(o.Reason, want) {
 			f.t.Errorf("outcome %+v: want one that was not published because of %q", o, want)
 		}
 	}
@@ -87,7 +88,7 @@ func (f *fixture) waiting(bad []ackbox.Job, repair func(), want string) {
 		return len(f.Unavailable()) == 0
 	}, func() any { return f.Unavailable() })
 	batch = bad
-	eventually(f.t, func() bool { return tries()[0].Status == ackbox.Acked }, func() any { return f.log })
+	eventually(f.t, func() bool { return tries()[0].Status == core.Acked }, func() any { return f.log })
 	if n := f.logged("declared after all"); n != 1 {
 		f.t.Errorf("the repair is logged %d times, want once:\n%s", n, f.log)
 	}
@@ -131,7 +132,7 @@ func TestDriftOfAnExchangeStopsItsEvents(t *testing.T) {
 		if got := f.Unavailable(); len(got) > 0 {
 			t.Errorf("%v are not available: queues have nothing to do with it", got)
 		}
-		f.publish(jobs(work, 1), ackbox.Acked)
+		f.publish(jobs(work, 1), core.Acked)
 		server.DeleteExchange("events")
 	}, "exchange events: argument type is direct on the server, topic in Config.Topology")
 }
@@ -153,14 +154,14 @@ func TestMissingBindingStopsItsEvents(t *testing.T) {
 	f.must("Ready", f.Ready(f.ctx))
 	event := jobs("", 1)
 	event[0].Exchange, event[0].Mandatory = "events", false
-	if o := f.publish(event, ackbox.Unknown)[0]; !o.Stalled || !o.Unpublished {
+	if o := f.publish(event, core.Unknown)[0]; !o.Stalled || !o.Unpublished {
 		t.Errorf("outcome %+v", o)
 	}
-	f.publish(jobs(good, 1), ackbox.Acked)
+	f.publish(jobs(good, 1), core.Acked)
 	if _, err := somebody.QueueDelete(work, false, false, false); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return f.Publish(f.ctx, event)[0].Status == ackbox.Acked }, func() any { return f.log })
+	eventually(t, func() bool { return f.Publish(f.ctx, event)[0].Status == core.Acked }, func() any { return f.log })
 	if d := get(t, foreigner(t), work); d.MessageId != event[0].ID {
 		t.Error("another message came")
 	}
@@ -178,7 +179,7 @@ func TestDriftIsTriedSlowly(t *testing.T) {
 	end := time.After(time.Second)
 	for done := false; !done; {
 		f.must("Ready", f.Ready(f.ctx))
-		f.publish(jobs(work, 1), ackbox.Unknown)
+		f.publish(jobs(work, 1), core.Unknown)
 		select {
 		case <-end:
 			done = true
@@ -195,13 +196,13 @@ func TestPassiveOnlyChecks(t *testing.T) {
 	server := testenv.Rabbit(t)
 	f := open(t, rabbitmq.Config{Passive: true})
 	f.must("Ready", f.Ready(f.ctx))
-	if o := f.publish(jobs(work, 1), ackbox.Unknown)[0]; !o.Stalled || !o.Unpublished || !strings.Contains(o.Reason, "queue work does not exist") {
+	if o := f.publish(jobs(work, 1), core.Unknown)[0]; !o.Stalled || !o.Unpublished || !strings.Contains(o.Reason, "queue work does not exist") {
 		t.Errorf("outcome %+v", o)
 	}
 	server.DeclareQueue(work, map[string]any{"x-queue-type": "classic"})
-	eventually(t, func() bool { return f.Publish(f.ctx, jobs(work, 1))[0].Status == ackbox.Acked }, func() any { return f.log })
+	eventually(t, func() bool { return f.Publish(f.ctx, jobs(work, 1))[0].Status == core.Acked }, func() any { return f.log })
 	// Nor are retry and dead queues declared.
-	d := ackbox.Delivery{Job: jobs(work, 1)[0]}
+	d := core.Delivery{Job: jobs(work, 1)[0]}
 	if err := f.Retry(f.ctx, d, time.Second); err == nil || !strings.Contains(err.Error(), "work.retry.1000 does not exist") {
 		t.Errorf("Retry: %v", err)
 	}
@@ -223,7 +224,7 @@ func TestWrongPasswordHealsAndIsNeverShown(t *testing.T) {
 	u.User = url.UserPassword(u.User.Username(), password)
 	f := open(t, rabbitmq.Config{URL: u.String()})
 	f.refused(nil, "403")
-	o := f.publish(jobs(work, 1), ackbox.Unknown)
+	o := f.publish(jobs(work, 1), core.Unknown)
 	_, errWaiting := func() (int, error) {
 		ctx, cancel := context.WithTimeout(f.ctx, 100*time.Millisecond)
 		defer cancel()
@@ -259,7 +260,7 @@ func TestQueuesAreDeclaredAsConfigured(t *testing.T) {
 		},
 	})
 	for _, queue := range []string{"q", "c"} {
-		d := ackbox.Delivery{Job: jobs(queue, 1)[0]}
+		d := core.Delivery{Job: jobs(queue, 1)[0]}
 		f.must("Retry", f.Retry(f.ctx, d, time.Second))
 		f.must("Bury", f.Bury(f.ctx, d, "cause"))
 	}
@@ -278,9 +279,9 @@ func TestQueuesAreDeclaredAsConfigured(t *testing.T) {
 		t.Helper()
 		job := jobs("q", 1)[0]
 		job.Exchange, job.RoutingKey = exchange, key
-		status := ackbox.Acked
+		status := core.Acked
 		if queue == "" {
-			status = ackbox.Returned
+			status = core.Returned
 		}
 		f.publish([]ackbox.Job{job}, status)
 		if queue != "" {
@@ -301,11 +302,11 @@ func TestWaitingForAMissingQueue(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{})
 	_, err := f.Waiting(f.ctx, "nowhere")
-	if !errors.Is(err, ackbox.ErrNoQueue) || !strings.Contains(err.Error(), "nowhere") {
+	if !errors.Is(err, core.ErrNoQueue) || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error is %v, want ErrNoQueue", err)
 	}
 	testenv.Rabbit(t).DeleteQueue(work)
-	if _, err = f.Waiting(f.ctx, work); err != nil && !errors.Is(err, ackbox.ErrNoQueue) {
+	if _, err = f.Waiting(f.ctx, work); err != nil && !errors.Is(err, core.ErrNoQueue) {
 		t.Errorf("error is %v, want ErrNoQueue or a count", err)
 	}
 	ch := foreigner(t)

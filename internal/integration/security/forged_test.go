@@ -10,6 +10,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/memory"
 	"github.com/ackbox/ackbox/outbox"
@@ -62,7 +63,7 @@ func (f *forger) send(job ackbox.Job) {
 	ledger, err := f.store.Identity(f.ctx)
 	must(f.T, "Identity", err)
 	job.Queue, job.RoutingKey, job.Ledger, job.Payload = ackbox.DefaultQueue, ackbox.DefaultQueue, ledger, []byte(`"forged"`)
-	if o := f.broker.Publish(f.ctx, []ackbox.Job{job})[0]; o.Status != ackbox.Acked {
+	if o := f.broker.Publish(f.ctx, []ackbox.Job{job})[0]; o.Status != core.Acked {
 		f.Fatalf("published: %v %s", o.Status, o.Reason)
 	}
 }

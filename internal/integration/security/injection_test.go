@@ -20,6 +20,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -114,13 +115,13 @@ func (g *target) live(s string) {
 	g.wantSame("Get", s, entry.Job)
 
 	// Refused by the broker, in its own words.
-	g.relay(s, func(job ackbox.Job) ackbox.Transition {
-		return ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Nacked, Error: s}
+	g.relay(s, func(job ackbox.Job) core.Transition {
+		return core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Nacked, Error: s}
 	})
 	_, err = g.store.Rearm(g.ctx, entry.Queue, 10)
 	must(g.T, "Rearm", err)
-	g.relay(s, func(job ackbox.Job) ackbox.Transition {
-		return ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+	g.relay(s, func(job ackbox.Job) core.Transition {
+		return core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 	})
 	// Given up by the handler's transaction, requeued, given up by the worker.
 	ledger, err := g.store.Identity(g.ctx)
@@ -133,8 +134,8 @@ func (g *target) live(s string) {
 	if err != nil || n != 1 {
 		g.Fatalf("Requeue: %d, %v", n, err)
 	}
-	verdicts, err := g.store.Finish(g.ctx, []ackbox.Transition{{ID: id, Attempt: 1, To: ackbox.Dead, Error: s}})
-	if err != nil || verdicts[0] != ackbox.Recorded {
+	verdicts, err := g.store.Finish(g.ctx, []core.Transition{{ID: id, Attempt: 1, To: ackbox.Dead, Error: s}})
+	if err != nil || verdicts[0] != core.Recorded {
 		g.Fatalf("Finish: %v, %v", verdicts, err)
 	}
 	if entry, err = g.store.Get(g.ctx, id); err != nil || entry.LastError != s || len(entry.Errors) != 3 {
@@ -169,15 +170,15 @@ func (g *target) ask(s, id string) {
 		}
 	}
 	for _, to := range []ackbox.State{ackbox.Done, ackbox.Dead, ackbox.Pending} {
-		verdicts, err := g.store.Finish(g.ctx, []ackbox.Transition{{ID: id, Attempt: 1, To: to}})
-		if err != nil || verdicts[0] != ackbox.Missing {
+		verdicts, err := g.store.Finish(g.ctx, []core.Transition{{ID: id, Attempt: 1, To: to}})
+		if err != nil || verdicts[0] != core.Missing {
 			g.Errorf("Finish %q: %v, %v", id, verdicts, err)
 		}
 	}
-	if _, err := g.store.Finish(g.ctx, []ackbox.Transition{{ID: outbox.NewID(), To: ackbox.State(s)}}); err == nil {
+	if _, err := g.store.Finish(g.ctx, []core.Transition{{ID: outbox.NewID(), To: ackbox.State(s)}}); err == nil {
 		g.Errorf("Finish to state %q: no error", s)
 	}
-	if verdict, err := g.store.Current(g.ctx, ackbox.Job{ID: id}); verdict != ackbox.Missing || err != nil {
+	if verdict, err := g.store.Current(g.ctx, ackbox.Job{ID: id}); verdict != core.Missing || err != nil {
 		g.Errorf("Current %q: %v, %v", id, verdict, err)
 	}
 	must(g.T, "Vouch", g.store.Vouch(g.ctx, []string{id, outbox.NewID()}))
@@ -197,13 +198,13 @@ func (g *target) ask(s, id string) {
 }
 
 // relay publishes the one job that is due.
-func (g *target) relay(s string, answer func(ackbox.Job) ackbox.Transition) {
+func (g *target) relay(s string, answer func(ackbox.Job) core.Transition) {
 	g.Helper()
-	n, err := g.store.Relay(g.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := g.store.Relay(g.ctx, core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 		for _, job := range jobs {
 			g.wantSame("Relay", s, job)
 		}
-		return []ackbox.Transition{answer(jobs[0])}
+		return []core.Transition{answer(jobs[0])}
 	})
 	if err != nil || n != 1 {
 		g.Fatalf("Relay: %d, %v", n, err)
@@ -228,7 +229,7 @@ func (g *target) attack() {
 	// What fills a row's texts with what they cannot hold is made to fit.
 	id, err := g.enqueue("fits")
 	must(g.T, "Enqueue", err)
-	_, err = g.store.Finish(g.ctx, []ackbox.Transition{{ID: id, Attempt: 1, To: ackbox.Dead, Error: strings.Join(unstorable, "")}})
+	_, err = g.store.Finish(g.ctx, []core.Transition{{ID: id, Attempt: 1, To: ackbox.Dead, Error: strings.Join(unstorable, "")}})
 	must(g.T, "Finish", err)
 	if entry, err := g.store.Get(g.ctx, id); err != nil || !strings.Contains(entry.LastError, "DROP TABLE canary") || entry.State != ackbox.Dead {
 		g.Errorf("last error %q, state %s, %v", entry.LastError, entry.State, err)

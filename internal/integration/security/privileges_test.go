@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
 	"github.com/ackbox/ackbox/rabbitmq"
@@ -99,13 +100,13 @@ func TestDatabasePrivileges(t *testing.T) {
 
 	finish := func(to ackbox.State) {
 		t.Helper()
-		verdicts, err := app.Finish(ctx, []ackbox.Transition{{ID: id, Attempt: 1, To: to, Error: "e"}})
-		if err != nil || verdicts[0] != ackbox.Recorded {
+		verdicts, err := app.Finish(ctx, []core.Transition{{ID: id, Attempt: 1, To: to, Error: "e"}})
+		if err != nil || verdicts[0] != core.Recorded {
 			t.Errorf("Finish %s: %v, %v", to, verdicts, err)
 		}
 	}
-	n, err := app.Relay(ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Sent}}
+	n, err := app.Relay(ctx, core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		return []core.Transition{{ID: jobs[0].ID, Attempt: 1, To: ackbox.Sent}}
 	})
 	if n != 1 || err != nil {
 		t.Errorf("Relay: %d, %v", n, err)
@@ -176,12 +177,12 @@ func (s *secure) brokerPrivileges(t *testing.T) {
 	t.Cleanup(func() { _ = mq.Close() }) // after what uses it has ended
 	must(t, "Ready", mq.Ready(ctx))
 	job := ackbox.Job{ID: outbox.NewID(), Kind: "kind", Queue: "default", RoutingKey: "default", Mandatory: true, Payload: []byte("{}")}
-	if o := mq.Publish(ctx, []ackbox.Job{job})[0]; o.Status != ackbox.Acked {
+	if o := mq.Publish(ctx, []ackbox.Job{job})[0]; o.Status != core.Acked {
 		t.Fatalf("published: %v %s", o.Status, o.Reason)
 	}
-	deliveries := make(chan ackbox.Delivery, 10)
+	deliveries := make(chan core.Delivery, 10)
 	background(t, func(ctx context.Context) error {
-		return mq.Consume(ctx, "default", 1, func(d ackbox.Delivery) { deliveries <- d })
+		return mq.Consume(ctx, "default", 1, func(d core.Delivery) { deliveries <- d })
 	})
 	d := <-deliveries
 	must(t, "Retry", mq.Retry(ctx, d, 0))

@@ -12,6 +12,7 @@ import (
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/memory"
 	"github.com/ackbox/ackbox/outbox"
@@ -66,7 +67,7 @@ func TestBrokerPassword(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ready, consumed := make(chan error, 1), make(chan error, 1)
 			go func() { ready <- mq.Ready(ctx) }()
-			go func() { consumed <- mq.Consume(ctx, ackbox.DefaultQueue, 1, func(ackbox.Delivery) {}) }()
+			go func() { consumed <- mq.Consume(ctx, ackbox.DefaultQueue, 1, func(core.Delivery) {}) }()
 			eventually(t, "the refusal is logged for both connections", func() bool { return strings.Count(out.String(), test.want) >= 2 })
 			cancel()
 			short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -127,9 +128,9 @@ func TestDatabasePassword(t *testing.T) {
 			say("Counts", err)
 			_, err = store.Requeue(ctx, outbox.NewID())
 			say("Requeue", err)
-			_, err = store.Relay(ctx, ackbox.Claim{Limit: 1}, nil)
+			_, err = store.Relay(ctx, core.Claim{Limit: 1}, nil)
 			say("Relay", err)
-			_, err = store.Finish(ctx, []ackbox.Transition{{ID: outbox.NewID(), To: ackbox.Dead}})
+			_, err = store.Finish(ctx, []core.Transition{{ID: outbox.NewID(), To: ackbox.Dead}})
 			say("Finish", err)
 			say("Enqueue", store.Enqueue(ctx, db, text{}, outbox.OwnTransaction()))
 

@@ -15,6 +15,7 @@ import (
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/dispatcher"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/testenv/certs"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 	"github.com/ackbox/ackbox/outbox"
@@ -224,7 +225,7 @@ func (s *secure) brokerRefusals(t *testing.T) {
 				short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 				defer cancel()
 				outcome := mq.Publish(short, []ackbox.Job{{ID: outbox.NewID(), Queue: "default", RoutingKey: "default"}})[0]
-				if outcome.Status != ackbox.Unknown || outcome.Reason == "" {
+				if outcome.Status != core.Unknown || outcome.Reason == "" {
 					t.Errorf("outcome %+v: want unknown, with a reason", outcome)
 				}
 				lacks(t, "the outcome", outcome.Reason, s.broker.Options.Password)

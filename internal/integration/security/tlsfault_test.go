@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/integration/netfault"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 	"github.com/ackbox/ackbox/outbox"
@@ -57,27 +58,27 @@ func (s *secure) brokerFaults(t *testing.T) {
 		within(t, "Close", 10*time.Second, func() { must(t, "Close", mq.Close()) })
 		lacks(t, "the log", out.String(), s.broker.Options.Password)
 	}()
-	publish := func() ackbox.Status {
+	publish := func() core.Status {
 		job := ackbox.Job{ID: outbox.NewID(), Kind: "kind", Queue: queue, RoutingKey: queue, Mandatory: true, Payload: []byte("{}")}
 		return mq.Publish(ctx, []ackbox.Job{job})[0].Status
 	}
 	must(t, "Ready", mq.Ready(ctx))
-	if got := publish(); got != ackbox.Acked {
+	if got := publish(); got != core.Acked {
 		t.Fatalf("published: %v", got)
 	}
-	first, ended := make(chan ackbox.Delivery, 10), make(chan error, 1)
+	first, ended := make(chan core.Delivery, 10), make(chan error, 1)
 	go func() {
-		ended <- mq.Consume(ctx, queue, 1, func(d ackbox.Delivery) { first <- d })
+		ended <- mq.Consume(ctx, queue, 1, func(d core.Delivery) { first <- d })
 	}()
 	must(t, "Ack", (<-first).Receipt.Ack())
 	p.Cut()
 	if err := <-ended; err == nil {
 		t.Error("Consume returned nil although its connection was cut")
 	}
-	eventually(t, "it publishes again after a cut", func() bool { return publish() == ackbox.Acked })
+	eventually(t, "it publishes again after a cut", func() bool { return publish() == core.Acked })
 	p.Freeze()
 	within(t, "Publish to a frozen broker", 10*time.Second, func() {
-		if got := publish(); got != ackbox.Unknown {
+		if got := publish(); got != core.Unknown {
 			t.Errorf("published to a frozen broker: %v", got)
 		}
 	})

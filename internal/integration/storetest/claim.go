@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -33,11 +34,11 @@ func backlogs(e *env, cfg outbox.Config, jobs map[string]int, args ackbox.Args) 
 }
 
 // batch claims once, sends what it finds, and counts it by queue.
-func batch(e *env, claim ackbox.Claim) map[string]int {
+func batch(e *env, claim core.Claim) map[string]int {
 	e.Helper()
 	got := make(map[string]int)
-	_, err := e.store().Relay(e.ctx, claim, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		out := make([]ackbox.Transition, len(jobs))
+	_, err := e.store().Relay(e.ctx, claim, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		out := make([]core.Transition, len(jobs))
 		for i, job := range jobs {
 			got[job.Queue]++
 			out[i] = acked(job)
@@ -51,23 +52,23 @@ func batch(e *env, claim ackbox.Claim) map[string]int {
 // Queues share a batch; what one leaves goes to the others.
 func relayFair(e *env) {
 	backlogs(e, outbox.Config{}, map[string]int{"bulk": 200, "some": 30, "quiet": 1}, note{"x"})
-	if got := batch(e, ackbox.Claim{Limit: 90}); got["quiet"] != 1 || got["some"] != 30 || got["bulk"] != 59 {
+	if got := batch(e, core.Claim{Limit: 90}); got["quiet"] != 1 || got["some"] != 30 || got["bulk"] != 59 {
 		e.Errorf("the first batch of 90 is %v", got)
 	}
-	if got := batch(e, ackbox.Claim{Limit: 90}); got["bulk"] != 90 || len(got) != 1 {
+	if got := batch(e, core.Claim{Limit: 90}); got["bulk"] != 90 || len(got) != 1 {
 		e.Errorf("the second batch of 90 is %v", got)
 	}
 }
 
 func relayExcept(e *env) {
 	backlogs(e, outbox.Config{}, map[string]int{"a": 5, "b": 5, "c": 5}, note{"x"})
-	if got := batch(e, ackbox.Claim{Limit: 90, Except: []string{"a", "c", "none\\'\"{}"}}); got["b"] != 5 || len(got) != 1 {
+	if got := batch(e, core.Claim{Limit: 90, Except: []string{"a", "c", "none\\'\"{}"}}); got["b"] != 5 || len(got) != 1 {
 		e.Errorf("but for a and c %v was claimed", got)
 	}
-	if got := batch(e, ackbox.Claim{Limit: 90, Except: []string{"a", "b", "c"}}); len(got) != 0 {
+	if got := batch(e, core.Claim{Limit: 90, Except: []string{"a", "b", "c"}}); len(got) != 0 {
 		e.Errorf("but for all %v was claimed", got)
 	}
-	if got := batch(e, ackbox.Claim{Limit: 90}); got["a"] != 5 || got["c"] != 5 {
+	if got := batch(e, core.Claim{Limit: 90}); got["a"] != 5 || got["c"] != 5 {
 		e.Errorf("then %v was claimed", got)
 	}
 }
@@ -76,8 +77,8 @@ func relayExcept(e *env) {
 func relayLeft(e *env) {
 	left, sent := e.enqueue(), e.enqueue()
 	before := e.get(left)
-	n, err := e.store().Relay(e.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		out := make([]ackbox.Transition, len(jobs))
+	n, err := e.store().Relay(e.ctx, core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		out := make([]core.Transition, len(jobs))
 		for i, job := range jobs {
 			if job.ID == sent {
 				out[i] = acked(job)
@@ -105,8 +106,8 @@ func relayBytes(e *env) {
 	e.must(s.EnqueueAll(e.ctx, e.db, outbox.Item{Args: note{strings.Repeat("y", 3000)}, Options: first}))
 	var sizes []int
 	for range 4 {
-		n, err := s.Relay(e.ctx, ackbox.Claim{Limit: 50}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-			out := make([]ackbox.Transition, len(jobs))
+		n, err := s.Relay(e.ctx, core.Claim{Limit: 50}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+			out := make([]core.Transition, len(jobs))
 			for i, job := range jobs {
 				if len(job.Payload) < 1000 || len(job.Payload) > 2000 && job.Headers["h"] != "v" {
 					e.Errorf("a claimed job has %d bytes and headers %v", len(job.Payload), job.Headers)

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -46,7 +47,7 @@ func completeInHandler(e *env) {
 	}
 	e.wantRows(1, 1)
 	// What the worker then reports is stale.
-	e.wantVerdicts(e.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}), ackbox.Stale)
+	e.wantVerdicts(e.finish(core.Transition{ID: id, Attempt: 1, To: ackbox.Done}), core.Stale)
 
 	for _, state := range ackbox.States() {
 		id := e.enqueueAs(state)

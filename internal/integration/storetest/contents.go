@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -25,7 +26,7 @@ func roundTrip(e *env) {
 	e.must(e.db.Transaction(func(tx *gorm.DB) error { return outbox.Enqueue(e.ctx, tx, note{text}, opts...) }))
 
 	var got ackbox.Job
-	e.relay(10, func(job ackbox.Job) ackbox.Transition { got = job; return acked(job) })
+	e.relay(10, func(job ackbox.Job) core.Transition { got = job; return acked(job) })
 	for _, job := range []ackbox.Job{got, e.get(id).Job} {
 		if job.ID != id || job.Kind != "note" || job.Queue != "mail" || job.Exchange != "shop" || job.RoutingKey != "mail.*" ||
 			!job.Mandatory || job.Attempt != 1 || job.MaxAttempts != 3 || job.Resend != 0 || job.PublishAttempt != 0 || job.Ledger != e.identity() {

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -225,8 +226,8 @@ func many(e *env) {
 		}
 	}
 	payloads := make(map[string]bool)
-	n, err := e.store().Relay(e.ctx, ackbox.Claim{Limit: 1000}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		out := make([]ackbox.Transition, len(jobs))
+	n, err := e.store().Relay(e.ctx, core.Claim{Limit: 1000}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		out := make([]core.Transition, len(jobs))
 		for i, job := range jobs {
 			payloads[string(job.Payload)] = true
 			out[i] = acked(job)
@@ -293,12 +294,12 @@ func concurrently(e *env) {
 		poll := time.NewTicker(5 * time.Millisecond)
 		defer poll.Stop()
 		for done := 0; done < writers*each && e.ctx.Err() == nil; {
-			var batch []ackbox.Transition
-			_, err := s.Relay(e.ctx, ackbox.Claim{Limit: 7}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-				out := make([]ackbox.Transition, len(jobs))
+			var batch []core.Transition
+			_, err := s.Relay(e.ctx, core.Claim{Limit: 7}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+				out := make([]core.Transition, len(jobs))
 				for i, job := range jobs {
 					out[i] = acked(job)
-					batch = append(batch, ackbox.Transition{ID: job.ID, Attempt: 1, To: ackbox.Done})
+					batch = append(batch, core.Transition{ID: job.ID, Attempt: 1, To: ackbox.Done})
 				}
 				return out
 			})
@@ -306,7 +307,7 @@ func concurrently(e *env) {
 			verdicts, err := s.Finish(e.ctx, batch)
 			report(err)
 			for _, v := range verdicts {
-				if v == ackbox.Recorded {
+				if v == core.Recorded {
 					done++
 				}
 			}

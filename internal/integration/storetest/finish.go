@@ -11,17 +11,18 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
-func (e *env) finish(transitions ...ackbox.Transition) []ackbox.Verdict {
+func (e *env) finish(transitions ...core.Transition) []core.Verdict {
 	e.Helper()
 	verdicts, err := e.store().Finish(e.ctx, transitions)
 	e.must(err)
 	return verdicts
 }
 
-func (e *env) wantVerdicts(got []ackbox.Verdict, want ...ackbox.Verdict) {
+func (e *env) wantVerdicts(got []core.Verdict, want ...core.Verdict) {
 	e.Helper()
 	if !slices.Equal(got, want) {
 		e.Errorf("verdicts %v, want %v", got, want)
@@ -29,9 +30,9 @@ func (e *env) wantVerdicts(got []ackbox.Verdict, want ...ackbox.Verdict) {
 }
 
 func finishDuplicates(e *env) {
-	const recorded, stale, busy = ackbox.Recorded, ackbox.Stale, ackbox.Busy
-	t := func(id string, attempt int, to ackbox.State) ackbox.Transition {
-		return ackbox.Transition{ID: id, Attempt: attempt, To: to, Error: "e"}
+	const recorded, stale, busy = core.Recorded, core.Stale, core.Busy
+	t := func(id string, attempt int, to ackbox.State) core.Transition {
+		return core.Transition{ID: id, Attempt: attempt, To: to, Error: "e"}
 	}
 	id := e.enqueueAs(ackbox.Sent)
 	e.wantVerdicts(e.finish(t(id, 1, ackbox.Done), t(id, 1, ackbox.Done)), recorded, stale)
@@ -67,7 +68,7 @@ func finishDuplicates(e *env) {
 
 func finishForeign(e *env) {
 	good, bad := e.enqueueAs(ackbox.Sent), e.enqueueAs(ackbox.Sent)
-	for i, t := range []ackbox.Transition{
+	for i, t := range []core.Transition{
 		{ID: "", Attempt: 1},
 		{ID: "7", Attempt: 1},
 		{ID: "'; DROP TABLE orders; --", Attempt: 1},
@@ -86,34 +87,34 @@ func finishForeign(e *env) {
 		for _, to := range []ackbox.State{ackbox.Done, ackbox.Dead} {
 			id := e.enqueueAs(ackbox.Sent)
 			t.To = to
-			got := e.finish(t, ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}, t, ackbox.Transition{ID: good, Attempt: i + 1, To: ackbox.Pending, Charge: true})
+			got := e.finish(t, core.Transition{ID: id, Attempt: 1, To: ackbox.Done}, t, core.Transition{ID: good, Attempt: i + 1, To: ackbox.Pending, Charge: true})
 			// No row has such an id, or it is at another try.
-			want, last := ackbox.Missing, ackbox.Recorded
+			want, last := core.Missing, core.Recorded
 			if t.ID == bad {
-				want = ackbox.Stale
+				want = core.Stale
 			}
 			if to != ackbox.Done {
-				last = ackbox.Stale
+				last = core.Stale
 			}
-			e.wantVerdicts(got, want, ackbox.Recorded, want, last)
+			e.wantVerdicts(got, want, core.Recorded, want, last)
 		}
 	}
 	e.wantState(ackbox.Sent, bad)
 	e.wantVerdicts(e.finish())
 
 	// What no state is, is a mistake in the program, told before anything happens.
-	_, err := e.store().Finish(e.ctx, []ackbox.Transition{{ID: bad, Attempt: 1, To: ackbox.Done}, {ID: good, Attempt: 1, To: "lost"}})
+	_, err := e.store().Finish(e.ctx, []core.Transition{{ID: bad, Attempt: 1, To: ackbox.Done}, {ID: good, Attempt: 1, To: "lost"}})
 	e.wantError(err, "lost", good)
 	e.wantState(ackbox.Sent, bad)
 }
 
 func finishMany(e *env) {
 	items := make([]outbox.Item, 2001) // three statements, the last for one
-	batch := make([]ackbox.Transition, len(items))
+	batch := make([]core.Transition, len(items))
 	for i := range items {
 		id := e.newID()
 		items[i] = outbox.Item{Args: note{"x"}, Options: []outbox.Option{outbox.ID(id)}}
-		batch[i] = ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done}
+		batch[i] = core.Transition{ID: id, Attempt: 1, To: ackbox.Done}
 		if i%10 == 0 {
 			batch[i].To, batch[i].Error = ackbox.Dead, strings.Repeat("x", 5000)
 		}
@@ -121,7 +122,7 @@ func finishMany(e *env) {
 	s := e.store()
 	e.must(e.db.Transaction(func(tx *gorm.DB) error { return outbox.EnqueueAll(e.ctx, tx, items...) }))
 	for i, v := range e.finish(batch...) {
-		if v != ackbox.Recorded {
+		if v != core.Recorded {
 			e.Fatalf("transition %d: %v", i, v)
 		}
 	}
@@ -133,7 +134,7 @@ func finishMany(e *env) {
 func finishErrors(e *env) {
 	id := e.enqueueAs(ackbox.Sent)
 	for i := 1; i <= 60; i++ {
-		e.wantVerdicts(e.finish(ackbox.Transition{ID: id, Attempt: i, To: ackbox.Pending, Charge: true, Error: fmt.Sprintf("failure %d", i)}), ackbox.Recorded)
+		e.wantVerdicts(e.finish(core.Transition{ID: id, Attempt: i, To: ackbox.Pending, Charge: true, Error: fmt.Sprintf("failure %d", i)}), core.Recorded)
 	}
 	got := e.get(id)
 	if len(got.Errors) != 50 || got.Errors[0].Error != "failure 11" || got.Errors[49].Error != "failure 60" || got.LastError != "failure 60" || got.Attempt != 61 {
@@ -159,7 +160,7 @@ func finishErrors(e *env) {
 				ctx := ackbox.WithRun(e.ctx, ackbox.Run{Job: e.get(id).Job, Cause: errors.New(text)})
 				e.must(e.db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(ctx, tx) }))
 			} else {
-				e.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Dead, Error: text})
+				e.finish(core.Transition{ID: id, Attempt: 1, To: ackbox.Dead, Error: text})
 			}
 			if got := e.get(id); got.LastError != want || len(got.Errors) != 1 || got.Errors[0].Error != want {
 				e.Errorf("error %.40q is kept as %.40q, %.40v", text, got.LastError, got.Errors)
@@ -172,7 +173,7 @@ func finishCancelled(e *env) {
 	id := e.enqueueAs(ackbox.Sent)
 	stopped, stop := context.WithCancel(e.ctx)
 	stop()
-	_, err := e.store().Finish(stopped, []ackbox.Transition{{ID: id, Attempt: 1, To: ackbox.Done}})
+	_, err := e.store().Finish(stopped, []core.Transition{{ID: id, Attempt: 1, To: ackbox.Done}})
 	if !errors.Is(err, context.Canceled) {
 		e.Errorf("a cancelled context: %v", err)
 	}
@@ -181,7 +182,7 @@ func finishCancelled(e *env) {
 
 func current(e *env) {
 	s := e.store()
-	ask := func(what string, want ackbox.Verdict, job ackbox.Job) {
+	ask := func(what string, want core.Verdict, job ackbox.Job) {
 		e.Helper()
 		if got, err := s.Current(e.ctx, job); err != nil || got != want {
 			e.Errorf("%s: current is %v, %v", what, got, err)
@@ -189,9 +190,9 @@ func current(e *env) {
 	}
 	for _, state := range ackbox.States() {
 		job := e.get(e.enqueueAs(state)).Job
-		want := ackbox.Current
+		want := core.Started
 		if state.Final() {
-			want = ackbox.Stale
+			want = core.Stale
 		}
 		ask(string(state), want, job)
 	}
@@ -199,19 +200,19 @@ func current(e *env) {
 	for _, n := range []int{-1, 1, 1 << 40} {
 		other := job
 		other.Resend += n
-		ask("another copy", ackbox.Stale, other)
+		ask("another copy", core.Stale, other)
 		other = job
 		other.Attempt += n
-		ask("another try", ackbox.Stale, other)
+		ask("another try", core.Stale, other)
 	}
 	for _, id := range []string{"", "7", outbox.NewID(), "\xff"} {
 		other := job
 		other.ID = id
-		ask("unknown id", ackbox.Missing, other)
+		ask("unknown id", core.Missing, other)
 	}
 	event := e.enqueue(outbox.Event("a", "b"))
 	e.relay(10, acked)
-	ask("sent event", ackbox.Stale, e.get(event).Job)
+	ask("sent event", core.Stale, e.get(event).Job)
 }
 
 func vouch(e *env) {

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -16,7 +17,7 @@ import (
 type cell struct {
 	name    string
 	before  outbox.Entry
-	t       ackbox.Transition
+	t       core.Transition
 	allowed bool
 }
 
@@ -89,17 +90,17 @@ func (e *env) all() map[string]outbox.Entry {
 	return rows
 }
 
-func transitions() []ackbox.Transition {
-	var all []ackbox.Transition
+func transitions() []core.Transition {
+	var all []core.Transition
 	for _, to := range ackbox.States() {
-		all = append(all, ackbox.Transition{To: to, Error: "boom", After: time.Hour})
+		all = append(all, core.Transition{To: to, Error: "boom", After: time.Hour})
 	}
 	return append(all,
-		ackbox.Transition{To: ackbox.Pending, Charge: true, Error: "boom", After: time.Hour},
-		ackbox.Transition{To: ackbox.Pending, Charge: true, After: -time.Hour},
-		ackbox.Transition{To: ackbox.Pending},
-		ackbox.Transition{To: ackbox.Dead, Charge: true, Error: "boom"}, // Charge is for Pending only
-		ackbox.Transition{To: ackbox.Done},
+		core.Transition{To: ackbox.Pending, Charge: true, Error: "boom", After: time.Hour},
+		core.Transition{To: ackbox.Pending, Charge: true, After: -time.Hour},
+		core.Transition{To: ackbox.Pending},
+		core.Transition{To: ackbox.Dead, Charge: true, Error: "boom"}, // Charge is for Pending only
+		core.Transition{To: ackbox.Done},
 	)
 }
 
@@ -114,9 +115,9 @@ func allowed(from, to ackbox.State) bool {
 
 func finishSingly(e *env) {
 	s := e.store()
-	refused := make(map[ackbox.Verdict][]cell)
+	refused := make(map[core.Verdict][]cell)
 	for _, c := range e.matrix() {
-		verdicts, err := s.Finish(e.ctx, []ackbox.Transition{c.t})
+		verdicts, err := s.Finish(e.ctx, []core.Transition{c.t})
 		switch {
 		case err != nil || len(verdicts) != 1:
 			e.Errorf("%s: %v, %v", c.name, verdicts, err)
@@ -138,7 +139,7 @@ func finishSingly(e *env) {
 
 func finishTogether(e *env) {
 	cells := e.matrix()
-	batch := make([]ackbox.Transition, len(cells))
+	batch := make([]core.Transition, len(cells))
 	for i, c := range cells {
 		batch[i] = c.t
 	}
@@ -153,10 +154,10 @@ func finishTogether(e *env) {
 }
 
 // check compares a row with what its transition must have done.
-func (e *env) check(c cell, verdict ackbox.Verdict, after outbox.Entry) {
+func (e *env) check(c cell, verdict core.Verdict, after outbox.Entry) {
 	e.Helper()
 	if !c.allowed {
-		if verdict != ackbox.Stale {
+		if verdict != core.Stale {
 			e.Errorf("%s: %v, want stale", c.name, verdict)
 		}
 		if !reflect.DeepEqual(after, c.before) {
@@ -164,7 +165,7 @@ func (e *env) check(c cell, verdict ackbox.Verdict, after outbox.Entry) {
 		}
 		return
 	}
-	if verdict != ackbox.Recorded {
+	if verdict != core.Recorded {
 		e.Errorf("%s: %v, want recorded", c.name, verdict)
 	}
 	charge := c.t.Charge && c.t.To == ackbox.Pending
@@ -221,16 +222,16 @@ func (e *env) near(what string, t time.Time, d time.Duration) {
 func (e *env) repeat(c cell) {
 	e.Helper()
 	before := e.get(c.before.ID)
-	verdicts, err := e.store().Finish(e.ctx, []ackbox.Transition{c.t})
+	verdicts, err := e.store().Finish(e.ctx, []core.Transition{c.t})
 	e.must(err)
 	if c.t.To == ackbox.Pending && !c.t.Charge {
-		if verdicts[0] != ackbox.Recorded || e.get(c.before.ID).Resend != before.Resend+1 {
+		if verdicts[0] != core.Recorded || e.get(c.before.ID).Resend != before.Resend+1 {
 			e.Errorf("%s again: %v", c.name, verdicts)
 		}
 		return
 	}
 	// Nacked is reached from pending only, and what is nacked stays so.
-	if after := e.get(c.before.ID); verdicts[0] != ackbox.Stale || !reflect.DeepEqual(before, after) {
+	if after := e.get(c.before.ID); verdicts[0] != core.Stale || !reflect.DeepEqual(before, after) {
 		e.Errorf("%s again: %v\n%+v\n%+v", c.name, verdicts, before, after)
 	}
 }

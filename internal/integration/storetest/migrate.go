@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -171,7 +172,7 @@ func editedRows(e *env) {
 		e.Errorf("claimed %v, want both", claimed)
 	}
 	e.wantVerdicts(e.finish(
-		ackbox.Transition{ID: good, Attempt: 1, To: ackbox.Dead, Error: "one"},
-		ackbox.Transition{ID: bad, Attempt: 1, To: ackbox.Dead, Error: "other"},
-	), ackbox.Recorded, ackbox.Recorded)
+		core.Transition{ID: good, Attempt: 1, To: ackbox.Dead, Error: "one"},
+		core.Transition{ID: bad, Attempt: 1, To: ackbox.Dead, Error: "other"},
+	), core.Recorded, core.Recorded)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -24,7 +25,7 @@ func get(e *env) {
 	e.near("due", got.DueAt, 0)
 	e.near("created", got.CreatedAt, 0)
 	e.relay(1, acked)
-	e.finish(ackbox.Transition{ID: id, Attempt: 1, To: ackbox.Done})
+	e.finish(core.Transition{ID: id, Attempt: 1, To: ackbox.Done})
 	got = e.get(id)
 	if got.State != ackbox.Done || got.SentAt == nil || got.FinishedAt == nil || got.FinishedAt.Before(*got.SentAt) || got.SentAt.Location() != time.UTC {
 		e.Errorf("done %+v", got)

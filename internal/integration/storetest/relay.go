@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -75,18 +76,18 @@ func orderAndLimit(e *env) {
 }
 
 func relayOutcomes(e *env) {
-	answers := map[string]ackbox.Transition{}
-	add := func(t ackbox.Transition) string {
+	answers := map[string]core.Transition{}
+	add := func(t core.Transition) string {
 		t.ID, t.Attempt = e.enqueue(), 1
 		answers[t.ID] = t
 		return t.ID
 	}
-	sent := add(ackbox.Transition{To: ackbox.Sent})
-	nacked := add(ackbox.Transition{To: ackbox.Nacked, After: time.Hour, Error: "no queue"})
-	dead := add(ackbox.Transition{To: ackbox.Dead, Error: "too often"})
-	unknown := add(ackbox.Transition{To: ackbox.Pending})
-	paused := add(ackbox.Transition{To: ackbox.Pending, After: time.Hour, Error: "cut"})
-	if n := len(e.relay(10, func(j ackbox.Job) ackbox.Transition { return answers[j.ID] })); n != 5 {
+	sent := add(core.Transition{To: ackbox.Sent})
+	nacked := add(core.Transition{To: ackbox.Nacked, After: time.Hour, Error: "no queue"})
+	dead := add(core.Transition{To: ackbox.Dead, Error: "too often"})
+	unknown := add(core.Transition{To: ackbox.Pending})
+	paused := add(core.Transition{To: ackbox.Pending, After: time.Hour, Error: "cut"})
+	if n := len(e.relay(10, func(j ackbox.Job) core.Transition { return answers[j.ID] })); n != 5 {
 		e.Fatalf("claimed %d", n)
 	}
 	if got := e.get(sent); got.State != ackbox.Sent || got.SentAt == nil || got.FinishedAt != nil || got.LastError != "" || got.Errors != nil {
@@ -140,8 +141,8 @@ func misplaced(e *env) {
 	s := e.store()
 	ids := []string{e.enqueue(), e.enqueue(), e.enqueue()}
 	other := e.enqueue(outbox.Delay(time.Hour))
-	n, err := s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		return []ackbox.Transition{acked(jobs[0]), {ID: other, Attempt: 1, To: ackbox.Sent}, {ID: jobs[2].ID, Attempt: 7, To: ackbox.Sent}}
+	n, err := s.Relay(e.ctx, core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		return []core.Transition{acked(jobs[0]), {ID: other, Attempt: 1, To: ackbox.Sent}, {ID: jobs[2].ID, Attempt: 7, To: ackbox.Sent}}
 	})
 	if n != 3 {
 		e.Errorf("claimed %d", n)
@@ -150,10 +151,10 @@ func misplaced(e *env) {
 	e.wantState(ackbox.Sent, ids[0])
 	e.wantState(ackbox.Pending, ids[1], ids[2], other)
 
-	_, err = s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(context.Context, []ackbox.Job) []ackbox.Transition { return nil })
+	_, err = s.Relay(e.ctx, core.Claim{Limit: 10}, func(context.Context, []ackbox.Job) []core.Transition { return nil })
 	e.wantError(err, "0 transitions for 2 jobs")
-	_, err = s.Relay(e.ctx, ackbox.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		return []ackbox.Transition{{ID: jobs[0].ID, Attempt: 1, To: "lost"}, acked(jobs[1]), acked(jobs[1])}
+	_, err = s.Relay(e.ctx, core.Claim{Limit: 10}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		return []core.Transition{{ID: jobs[0].ID, Attempt: 1, To: "lost"}, acked(jobs[1]), acked(jobs[1])}
 	})
 	e.wantError(err, "3 transitions for 2 jobs")
 	e.wantState(ackbox.Pending, ids[1])
@@ -165,7 +166,7 @@ func relayCancelled(e *env) {
 	id := e.enqueue()
 	stopped, stop := context.WithCancel(e.ctx)
 	stop()
-	_, err := s.Relay(stopped, ackbox.Claim{Limit: 1}, func(context.Context, []ackbox.Job) []ackbox.Transition {
+	_, err := s.Relay(stopped, core.Claim{Limit: 1}, func(context.Context, []ackbox.Job) []core.Transition {
 		e.Error("published although told to stop")
 		return nil
 	})
@@ -175,7 +176,7 @@ func relayCancelled(e *env) {
 	// Once claimed, the batch is finished.
 	stopped, stop = context.WithCancel(e.ctx)
 	defer stop()
-	n, err := s.Relay(stopped, ackbox.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []ackbox.Transition {
+	n, err := s.Relay(stopped, core.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
 		stop()
 		if ctx.Err() != nil {
 			e.Error("publish was cut off")
@@ -183,7 +184,7 @@ func relayCancelled(e *env) {
 		if _, ok := ctx.Deadline(); !ok {
 			e.Error("publish has no deadline")
 		}
-		return []ackbox.Transition{acked(jobs[0])}
+		return []core.Transition{acked(jobs[0])}
 	})
 	if n != 1 || err != nil {
 		e.Errorf("cancelled on the wire: %d, %v", n, err)
@@ -199,7 +200,7 @@ func relayPanics(e *env) {
 				e.Error("the panic was swallowed")
 			}
 		}()
-		_, _ = e.store().Relay(e.ctx, ackbox.Claim{Limit: 1}, func(context.Context, []ackbox.Job) []ackbox.Transition { panic("boom") })
+		_, _ = e.store().Relay(e.ctx, core.Claim{Limit: 1}, func(context.Context, []ackbox.Job) []core.Transition { panic("boom") })
 	}()
 	if got := e.relay(1, acked); !slices.Equal(got, []string{id}) {
 		e.Errorf("after the panic %v was claimed", got)
@@ -210,7 +211,7 @@ func relayPanics(e *env) {
 // Whatever it reports outlives the dispatcher's record.
 func fastWorker(e *env) {
 	s := e.store()
-	reports := []ackbox.Transition{
+	reports := []core.Transition{
 		{To: ackbox.Done},
 		{To: ackbox.Dead, Error: "no"},
 		{To: ackbox.Pending, After: time.Hour, Charge: true, Error: "again"},
@@ -219,8 +220,8 @@ func fastWorker(e *env) {
 	for i := range reports {
 		reports[i].ID, reports[i].Attempt = e.enqueue(), 1
 	}
-	var early []ackbox.Verdict
-	e.relay(10, func(job ackbox.Job) ackbox.Transition {
+	var early []core.Verdict
+	e.relay(10, func(job ackbox.Job) core.Transition {
 		if early == nil {
 			var err error
 			early, err = s.Finish(e.ctx, reports)
@@ -229,12 +230,12 @@ func fastWorker(e *env) {
 		return acked(job)
 	})
 	for i, v := range early {
-		if v == ackbox.Busy { // locked by the dispatcher: ask again
+		if v == core.Busy { // locked by the dispatcher: ask again
 			again, err := s.Finish(e.ctx, reports[i:i+1])
 			e.must(err)
 			v = again[0]
 		}
-		if got := e.get(reports[i].ID).State; v != ackbox.Recorded || got != reports[i].To {
+		if got := e.get(reports[i].ID).State; v != core.Recorded || got != reports[i].To {
 			e.Errorf("%v: %v, state %v", reports[i].To, v, got)
 		}
 	}
@@ -246,16 +247,16 @@ func fastWorker(e *env) {
 // The broker's answer for a copy must not touch the row once a worker has had
 // that copy sent again: it is another copy that waits there now.
 func answerForOldCopy(e *env) {
-	snooze := ackbox.Transition{To: ackbox.Pending, After: time.Hour}
-	for _, answer := range []ackbox.Transition{{To: ackbox.Sent}, {To: ackbox.Nacked, Error: "no"}, {To: ackbox.Dead, Error: "no"}, {To: ackbox.Pending}} {
+	snooze := core.Transition{To: ackbox.Pending, After: time.Hour}
+	for _, answer := range []core.Transition{{To: ackbox.Sent}, {To: ackbox.Nacked, Error: "no"}, {To: ackbox.Dead, Error: "no"}, {To: ackbox.Pending}} {
 		snooze.ID, snooze.Attempt = e.enqueue(), 1
-		var early []ackbox.Verdict
-		e.relay(10, func(job ackbox.Job) ackbox.Transition {
+		var early []core.Verdict
+		e.relay(10, func(job ackbox.Job) core.Transition {
 			early = e.finish(snooze)
 			answer.ID, answer.Attempt = job.ID, job.Attempt
 			return answer
 		})
-		if early[0] == ackbox.Busy { // the row was locked, and there was no race
+		if early[0] == core.Busy { // the row was locked, and there was no race
 			continue
 		}
 		if got := e.get(snooze.ID); got.State != ackbox.Pending || got.Resend != 1 || got.LastError != "" || time.Until(got.DueAt) < time.Minute {
@@ -277,10 +278,10 @@ func relaysAtOnce(e *env) {
 	for range 4 {
 		wg.Go(func() {
 			for e.ctx.Err() == nil {
-				n, err := s.Relay(e.ctx, ackbox.Claim{Limit: 9}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
+				n, err := s.Relay(e.ctx, core.Claim{Limit: 9}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
 					mu.Lock()
 					defer mu.Unlock()
-					out := make([]ackbox.Transition, len(jobs))
+					out := make([]core.Transition, len(jobs))
 					for i, job := range jobs {
 						claimed[job.ID]++
 						out[i] = acked(job)
@@ -310,7 +311,7 @@ func relaysAtOnce(e *env) {
 func limits(e *env) {
 	s := e.store()
 	for _, limit := range []int{-1, 0, outbox.MaxBatch + 1} {
-		_, relay := s.Relay(e.ctx, ackbox.Claim{Limit: limit}, nil)
+		_, relay := s.Relay(e.ctx, core.Claim{Limit: limit}, nil)
 		_, rearm := s.Rearm(e.ctx, "default", limit)
 		_, resend := s.Resend(e.ctx, "default", time.Now(), 0, limit)
 		_, purge := s.Purge(e.ctx, "default", 0, limit)

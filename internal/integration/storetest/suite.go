@@ -17,6 +17,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -314,11 +315,11 @@ func (e *env) wantRows(jobs, orders int64) {
 }
 
 // relay carries one batch and returns the claimed ids, in order.
-func (e *env) relay(limit int, answer func(ackbox.Job) ackbox.Transition) []string {
+func (e *env) relay(limit int, answer func(ackbox.Job) core.Transition) []string {
 	e.Helper()
 	var ids []string
-	n, err := e.store().Relay(e.ctx, ackbox.Claim{Limit: limit}, func(_ context.Context, jobs []ackbox.Job) []ackbox.Transition {
-		out := make([]ackbox.Transition, len(jobs))
+	n, err := e.store().Relay(e.ctx, core.Claim{Limit: limit}, func(_ context.Context, jobs []ackbox.Job) []core.Transition {
+		out := make([]core.Transition, len(jobs))
 		for i, job := range jobs {
 			ids = append(ids, job.ID)
 			out[i] = answer(job)
@@ -333,8 +334,8 @@ func (e *env) relay(limit int, answer func(ackbox.Job) ackbox.Transition) []stri
 }
 
 // acked answers as a broker does that takes everything.
-func acked(job ackbox.Job) ackbox.Transition {
-	return ackbox.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
+func acked(job ackbox.Job) core.Transition {
+	return core.Transition{ID: job.ID, Attempt: job.Attempt, To: ackbox.Sent}
 }
 
 // wantError checks that err mentions every one of the words.

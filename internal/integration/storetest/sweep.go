@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -79,11 +80,11 @@ func ages(e *env) {
 			e.enqueueAs(state)
 		}
 	}
-	frontier := func() map[string]ackbox.QueueAge {
+	frontier := func() map[string]core.QueueAge {
 		e.Helper()
 		got, err := s.Ages(e.ctx)
 		e.must(err)
-		byQueue := make(map[string]ackbox.QueueAge)
+		byQueue := make(map[string]core.QueueAge)
 		for _, a := range got {
 			byQueue[a.Queue] = a
 		}

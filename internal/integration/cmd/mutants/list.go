@@ -32,8 +32,8 @@ const (
 var mutants = []mutant{
 	{
 		6, "acknowledge before the ledger is written", "worker/outcome.go",
-		"r.recorder.add(h, ackbox.Transition{To: ackbox.Done})",
-		"_ = h.Receipt.Ack(); r.recorder.add(h, ackbox.Transition{To: ackbox.Done})",
+		"r.recorder.add(h, core.Transition{To: ackbox.Done})",
+		"_ = h.Receipt.Ack(); r.recorder.add(h, core.Transition{To: ackbox.Done})",
 		[]suite{{inWorker, "TestOutcomes"}, {inWorker, "TestLedgerAwayForAMinute"}},
 	},
 	{
@@ -159,7 +159,7 @@ var mutants = []mutant{
 	},
 	{
 		4, "let a ledger that can only be read use up FailAction", "worker/job.go",
-		"ackbox.Current && r.vouchFor(work, h) != nil; pause", "ackbox.Current && r.vouchFor(work, h) != nil && false; pause",
+		"core.Started && r.vouchFor(work, h) != nil; pause", "core.Started && r.vouchFor(work, h) != nil && false; pause",
 		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
@@ -199,7 +199,7 @@ var mutants = []mutant{
 	},
 	{
 		7, "take a queue that cannot answer for an empty one", "rabbitmq/waiting.go",
-		"\treturn 0, ackbox.ErrUnsure\n}\n\n// isInDoubt", "\treturn 0, nil\n}\n\n// isInDoubt",
+		"\treturn 0, core.ErrUnsure\n}\n\n// isInDoubt", "\treturn 0, nil\n}\n\n// isInDoubt",
 		[]suite{{inRabbitMQ, "TestSilentQueues"}},
 	},
 	{
@@ -329,7 +329,7 @@ var mutants = []mutant{
 	},
 	{
 		8, "take a row that is missing for one that has moved on", "outbox/finish.go",
-		"case !ok:\n\t\t\tverdicts[i] = ackbox.Missing", "case !ok:\n\t\t\tverdicts[i] = ackbox.Stale",
+		"case !ok:\n\t\t\tverdicts[i] = core.Missing", "case !ok:\n\t\t\tverdicts[i] = core.Stale",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{

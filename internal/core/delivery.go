@@ -1,9 +1,11 @@
-package ackbox
+package core
+
+import "github.com/ackbox/ackbox"
 
 // Delivery is a message in a worker's hands: the broker keeps it until the
 // Receipt is settled.
 type Delivery struct {
-	Job
+	ackbox.Job
 	// Redelivered is the broker's flag: the message was handed out before and
 	// came back without an acknowledgement.
 	Redelivered bool
@@ -13,6 +15,9 @@ type Delivery struct {
 	// Strays counts how often the message was put aside by workers of other
 	// ledgers than its own, which consume the same queue.
 	Strays int
+	// Renewals counts how often a message without a row was replaced by a fresh copy,
+	// because it had come back so often that the broker would soon drop it.
+	Renewals int
 	// Receipt settles the delivery with the broker it came from.
 	Receipt Receipt
 }

@@ -1,4 +1,4 @@
-package ackbox
+package core
 
 import "time"
 

@@ -1,14 +1,14 @@
-package ackbox_test
+package name_test
 
 import (
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/name"
 )
 
-func TestCheckName(t *testing.T) {
+func TestCheck(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, want string }{ // want: part of the error, "" for none
 		{"a", ""},
@@ -17,9 +17,9 @@ func TestCheckName(t *testing.T) {
 		{"0", ""},
 		{"amqp", ""},
 		{"amq", ""},
-		{strings.Repeat("x", ackbox.MaxNameLen), ""},
+		{strings.Repeat("x", name.MaxLen), ""},
 		{"", "field is empty"},
-		{strings.Repeat("x", ackbox.MaxNameLen+1), "field is 201 bytes long: at most 200"},
+		{strings.Repeat("x", name.MaxLen+1), "field is 201 bytes long: at most 200"},
 		{"amq.direct", `which the broker reserves`},
 		{".a", `byte 0 is '.'`},
 		{"-a", `byte 0 is '-'`},
@@ -31,7 +31,7 @@ func TestCheckName(t *testing.T) {
 		{"a#", `byte 1 is '#'`},
 	}
 	for _, tt := range tests {
-		err := ackbox.CheckName("field", tt.name)
+		err := name.Check("field", tt.name)
 		switch {
 		case tt.want == "" && err != nil:
 			t.Errorf("%q: %v, want no error", tt.name, err)
@@ -48,7 +48,7 @@ func FuzzCheckName(f *testing.F) {
 	valid := regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._:-]{0,199}\z`)
 	f.Fuzz(func(t *testing.T, s string) {
 		want := valid.MatchString(s) && !strings.HasPrefix(s, "amq.")
-		if err := ackbox.CheckName("x", s); (err == nil) != want {
+		if err := name.Check("x", s); (err == nil) != want {
 			t.Errorf("%q: %v, want it valid: %v", s, err, want)
 		}
 	})

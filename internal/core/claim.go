@@ -1,4 +1,4 @@
-package ackbox
+package core
 
 // Claim says which due jobs a dispatcher asks the ledger for.
 type Claim struct {

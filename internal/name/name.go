@@ -1,21 +1,23 @@
-package ackbox
+// Package name knows what kinds and queues may be called. It imports the standard
+// library only.
+package name
 
 import "fmt"
 
-// MaxNameLen is the longest kind, queue, exchange or routing key, in bytes.
+// MaxLen is the longest kind, queue, exchange or routing key, in bytes.
 // AMQP's short strings hold 255; the rest is room for suffixes such as
 // ".retry.60000".
-const MaxNameLen = 200
+const MaxLen = 200
 
-// CheckName returns an error that names field if s cannot be the name of a
-// kind or a queue: 1 to [MaxNameLen] bytes of letters, digits and "._:-", the
+// Check returns an error that names field if s cannot be the name of a
+// kind or a queue: 1 to [MaxLen] bytes of letters, digits and "._:-", the
 // first a letter or digit. Names starting with "amq." belong to the broker.
-func CheckName(field, s string) error {
+func Check(field, s string) error {
 	switch {
 	case s == "":
-		return fmt.Errorf("ackbox: %s is empty: want 1 to %d letters, digits or any of ._:-", field, MaxNameLen)
-	case len(s) > MaxNameLen:
-		return fmt.Errorf("ackbox: %s is %d bytes long: at most %d are allowed", field, len(s), MaxNameLen)
+		return fmt.Errorf("ackbox: %s is empty: want 1 to %d letters, digits or any of ._:-", field, MaxLen)
+	case len(s) > MaxLen:
+		return fmt.Errorf("ackbox: %s is %d bytes long: at most %d are allowed", field, len(s), MaxLen)
 	case len(s) >= 4 && s[:4] == "amq.":
 		return fmt.Errorf("ackbox: %s %q starts with %q, which the broker reserves", field, s, "amq.")
 	}
