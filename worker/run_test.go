@@ -148,7 +148,7 @@ func TestOverdueHandler(t *testing.T) {
 		if !strings.Contains(b.diary.String(), "other/1 done") {
 			t.Error("its neighbour does not run")
 		}
-		if n := strings.Count(b.diary.String(), "hold deaf running=true"); n != 1 {
+		if n := b.diary.besides("hold deaf running=true"); n != 1 {
 			t.Errorf("put on record %d times in two minutes, want once", n)
 		}
 		b.pass(time.Hour)
@@ -213,7 +213,7 @@ func TestSubscriptionLost(t *testing.T) {
 		for range 20 {
 			b.broker.lost <- errors.New("connection lost")
 		}
-		if n := strings.Count(b.diary.String(), "consume default"); n != 20 {
+		if n := b.diary.besides("consume default"); n != 20 {
 			t.Errorf("subscribed %d times", n)
 		}
 		b.pass(10 * time.Second)
