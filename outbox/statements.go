@@ -118,7 +118,7 @@ FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt AND (coalesce(r.resend, t.resend) = t.resend OR r.holder = t.holder)
 	WHERE t.{unfinished} AND (r.target IN ('pending', 'done', 'dead')
 		OR t.state = 'pending' OR t.state = 'nacked' AND r.target = 'cancelled')
-		AND (r.holder IS NULL OR r.target = 'done' OR `+free("t", "r.holder")+`)
+		AND (r.holder IS NULL OR r.target = 'done' OR ` + free("t", "r.holder") + `)
 	ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET
@@ -138,7 +138,7 @@ UPDATE {table} AS t SET
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
 	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
-	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT `+dead("t.holder")+`
+	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead("t.holder") + `
 FROM {table} AS t WHERE id {in ids}`)
 
 	// Complete, in the handler's transaction: this one waits for its row.
