@@ -29,28 +29,28 @@ func (h *heartbeat) by(ctx context.Context, s *Store, id string, beat func(reade
 	}
 	h.turn.Lock()
 	defer h.turn.Unlock()
-	if h.conn != nil {
+	again := false // with the second new one
+	for {
+		fresh := h.conn == nil
+		if fresh {
+			conn, err := s.pool.Conn(ctx)
+			if err != nil {
+				return err
+			}
+			h.conn = conn
+		}
+		began := time.Now()
 		err := beat(h.conn)
 		if err == nil {
 			h.beaten(id)
 			return nil
 		}
 		h.drop()
-		if ctx.Err() != nil {
+		if cleaned := s.pool.clean(ctx, began, err); ctx.Err() != nil || fresh && (!cleaned || again) {
 			return err
 		}
+		again = fresh
 	}
-	conn, err := s.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	h.conn = conn
-	if err := beat(conn); err != nil {
-		h.drop()
-		return err
-	}
-	h.beaten(id)
-	return nil
 }
 
 // beaten notes that an instance needs the connection for some time yet.

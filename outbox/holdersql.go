@@ -9,15 +9,22 @@ import "strings"
 // witness is somebody who could write all the time.
 const witness = `EXISTS (SELECT 1 FROM {instances} AS w WHERE w.since <= {silent} AND w.seen_at > {silent})`
 
-// dead tests whether a holder's instance is.
-func dead(holder string) string {
-	return `NOT EXISTS (SELECT 1 FROM {instances} AS i WHERE i.id = ` + holder + ` AND (i.seen_at > {silent} OR NOT ` + witness + `))`
+// living lists all others.
+const living = `SELECT i.id FROM {instances} AS i WHERE i.seen_at > {silent} OR NOT ` + witness
+
+// dead tests whether a holder's instance is. The list is read once for a statement; as a
+// subquery it would be charged to each row, and planners would rather read the table.
+func dead(d *dialect, holder string) string {
+	if !d.numbered {
+		return holder + ` NOT IN (` + living + `)`
+	}
+	return holder + ` <> ALL (ARRAY(` + living + `))`
 }
 
 // free tests that no other instance than own runs the job of t, as far as is known:
 // what waits elsewhere may be run by whoever can.
-func free(t, own string) string {
-	return `(` + t + `.holder IS NULL OR ` + t + `.holder = ` + own + ` OR ` + t + `.started_at IS NULL OR ` + dead(t+".holder") + `)`
+func free(d *dialect, own string) string {
+	return `(t.holder IS NULL OR t.holder = ` + own + ` OR t.started_at IS NULL OR ` + dead(d, "t.holder") + `)`
 }
 
 // breathing tests that the asking instance is alive for the others, too: what it
@@ -38,21 +45,15 @@ RETURNING (SELECT count(*) FROM {instances} AS n WHERE n.role = 'sweeper' AND n.
 	s.breathing = text(`SELECT ` + breathing)
 
 	// Of a job that somebody has locked nothing is said: its holder is gone.
-	mine := picked(`SELECT id FROM {table} WHERE `+held+` ORDER BY id {lock}`,
-		`UPDATE {table} SET `+letGo+`, starts = CASE WHEN started_at IS NOT NULL AND starts > 0 THEN starts - 1 ELSE starts END`)
-	const gone = `DELETE FROM {instances} WHERE id = {id ?}`
-	if d.numbered {
-		with, update, _ := strings.Cut(mine, "\n)\n")
-		s.leave = text(with + "\n), given AS (\n" + update + "\n)\n" + gone)
-	} else {
-		s.giveBack, s.leave = text(mine), text(gone)
-	}
+	s.giveBack = text(picked(`SELECT id FROM {table} WHERE `+held+` ORDER BY id {lock}`,
+		`UPDATE {table} SET `+letGo+`, starts = CASE WHEN started_at IS NOT NULL AND starts > 0 THEN starts - 1 ELSE starts END`))
+	s.leave = text(`DELETE FROM {instances} WHERE id = {id ?}`)
 	s.reconcile = text(picked(`SELECT id FROM {table} WHERE `+held+` AND seen_at <= {before ?} AND id {not in ids} ORDER BY id {lock}`,
 		`UPDATE {table} SET `+letGo))
 
 	s.start = text(`WITH locked AS (
 	SELECT t.id FROM {table} AS t JOIN {copies} ON r.id = t.id AND r.attempt = t.attempt AND r.resend = t.resend
-	WHERE t.{unfinished} AND ` + free("t", "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock t}
+	WHERE t.{unfinished} AND ` + free(d, "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET holder = {id ?}, started_at = {now}, seen_at = {now},
 	starts = t.starts + CASE WHEN t.holder = {id ?} AND t.started_at IS NOT NULL THEN 0 ELSE 1 END
@@ -60,7 +61,7 @@ FROM locked AS l WHERE t.id = l.id RETURNING {t.id}, attempt, resend, starts`)
 	// Whatever copy it is that runs, the job runs; of those that wait the newest counts.
 	s.hold = text(`WITH locked AS (
 	SELECT t.id, r.running_ms FROM {table} AS t JOIN {copies} ON r.id = t.id AND r.attempt = t.attempt AND (r.resend = t.resend OR r.running_ms > 0)
-	WHERE t.{unfinished} AND ` + free("t", "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock t}
+	WHERE t.{unfinished} AND ` + free(d, "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET holder = {id ?}, seen_at = {now},
 	started_at = CASE WHEN t.holder = {id ?} AND t.started_at IS NOT NULL THEN t.started_at WHEN l.running_ms > 0 THEN {ago l.running_ms} END,
@@ -82,7 +83,7 @@ func refusedOf(d *dialect) string {
 		from = of + `IN (SELECT q.queue FROM {names}) AND ` + breathing + ` ORDER BY t.due_at, t.id LIMIT ?`
 	}
 	return picked(from, `UPDATE {table} SET holder = {id ?}, started_at = {now}, seen_at = {now}, starts = starts + 1`) +
-		` RETURNING ` + jobColumns + `, {ms since refused_at}`
+		` RETURNING ` + textColumns + `, {ms since refused_at}`
 }
 
 // takeBackOf takes jobs from dead holders. Which holders there are is read by hopping
@@ -91,11 +92,11 @@ func refusedOf(d *dialect) string {
 // may be in its queue again.
 func takeBackOf(d *dialect) string {
 	const held = `holder IS NOT NULL AND {unfinished}`
-	from := `SELECT id FROM {table} AS t WHERE ` + held + ` AND ` + dead("t.holder") + ` ORDER BY id LIMIT ?`
+	from := `SELECT id FROM {table} AS t WHERE ` + held + ` AND ` + dead(d, "holder") + ` ORDER BY id LIMIT ?`
 	if d.numbered {
 		from = `SELECT job.id FROM hop CROSS JOIN LATERAL (
 		SELECT t.id FROM {table} AS t WHERE t.holder = hop.holder AND t.{unfinished} LIMIT ? {lock}
-	) AS job WHERE ` + dead("hop.holder") + ` LIMIT ?`
+	) AS job WHERE ` + dead(d, "hop.holder") + ` LIMIT ?`
 	}
 	const sent = `started_at IS NOT NULL AND state <> 'refused'`
 	query := picked(from, `UPDATE {table} SET state = CASE WHEN `+sent+` THEN 'pending' ELSE state END,

@@ -57,16 +57,11 @@ func (s *Store) Leave(ctx context.Context, id string) error {
 	if err := checkHolder(id); err != nil {
 		return err
 	}
-	const what = "leave"
-	args := []any{id, id}
-	if s.sql.giveBack != "" {
-		if _, err := s.exec(ctx, what, s.sql.giveBack, id); err != nil {
-			return err
-		}
-		args = args[1:]
+	defer s.beats.left(id)
+	if _, err := s.exec(ctx, "give jobs back", s.sql.giveBack, id); err != nil {
+		return err
 	}
-	_, err := s.exec(ctx, what, s.sql.leave, args...)
-	s.beats.left(id)
+	_, err := s.exec(ctx, "strike an instance off the list", s.sql.leave, id)
 	return err
 }
 

@@ -34,7 +34,7 @@ func (s *Store) Refused(ctx context.Context, holder string, queues []string, lim
 	}
 	var jobs []ackbox.Job
 	var r row
-	fields := append(r.jobFields(), &r.refused)
+	fields := append(r.textFields(), &r.refused)
 	err = s.each(ctx, "take refused jobs", s.sql.refused, func(rows *sql.Rows) error {
 		r = row{}
 		if err := rows.Scan(fields...); err != nil {

@@ -32,15 +32,20 @@ func (r *row) jobFields() []any {
 	}
 }
 
-// entryFields are jobFields as [entryColumns] have them.
-func (r *row) entryFields() []any {
+// textFields are jobFields as textColumns have them.
+func (r *row) textFields() []any {
 	fields := r.jobFields()
 	for i, field := range fields {
 		if field == any(&r.job.Payload) {
 			fields[i] = (*hexBytes)(&r.job.Payload)
 		}
 	}
-	return append(fields, &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure, &r.holder, &r.started, &r.starts)
+	return fields
+}
+
+// entryFields are those of entryColumns.
+func (r *row) entryFields() []any {
+	return append(r.textFields(), &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure, &r.holder, &r.started, &r.starts)
 }
 
 // hexBytes scans bytes that the database has written in hexadecimal.

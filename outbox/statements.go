@@ -66,10 +66,14 @@ func known(state ackbox.State) string { return "state || '' = '" + string(state)
 const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
 	attempt, max_attempts, resend, publish_attempt, attempts_before, created_at`
 
-// A row's columns as operators read them: how a session shows times and bytes, which
-// is for its role or database to say, must not matter where the answer is text.
-const entryColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex payload}, headers,
-	attempt, max_attempts, resend, publish_attempt, attempts_before, {micros created_at},
+// textColumns are the same where the answer may be text: how a session shows times and
+// bytes, which is for its role or database to say, must not matter then. (A claim sets
+// that for its transaction.)
+const textColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex payload}, headers,
+	attempt, max_attempts, resend, publish_attempt, attempts_before, {micros created_at}`
+
+// entryColumns are a row's as operators read them.
+const entryColumns = textColumns + `,
 	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, errors,
 	{holder}, {micros started_at}, starts`
 
@@ -118,7 +122,7 @@ FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt AND (coalesce(r.resend, t.resend) = t.resend OR r.holder = t.holder)
 	WHERE t.{unfinished} AND (r.target IN ('pending', 'done', 'dead')
 		OR t.state = 'pending' OR t.state = 'nacked' AND r.target = 'cancelled')
-		AND (r.holder IS NULL OR r.target = 'done' OR ` + free("t", "r.holder") + `)
+		AND (r.holder IS NULL OR r.target = 'done' OR ` + free(d, "r.holder") + `)
 	ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET
@@ -138,8 +142,8 @@ UPDATE {table} AS t SET
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
 	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
-	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead("t.holder") + `
-FROM {table} AS t WHERE id {in ids}`)
+	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead(d, "holder") + `
+FROM {table} WHERE id {in ids}`)
 
 	// Complete, in the handler's transaction: this one waits for its row.
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}, refused_at = NULL

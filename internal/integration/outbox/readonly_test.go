@@ -20,7 +20,7 @@ func TestReadOnlySessionsAreThrownAway(t *testing.T) {
 	t.Parallel()
 	const sessions = 8
 	for name, settings := range map[string]string{"prepared": "", "simple": "&default_query_exec_mode=simple_protocol"} {
-		db := open(t, postgres.Open(testenv.DatabaseURL(t)+settings), sessions, gorm.Config{})
+		db := open(t, postgres.Open(testenv.DatabaseURL(t)+settings), sessions+1, gorm.Config{}) // one is the heartbeat's
 		pool, err := db.DB()
 		if err != nil {
 			t.Fatal(err)
