@@ -81,6 +81,11 @@ var postgresDialect = &dialect{
 		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
 		"{lock t}", "FOR NO KEY UPDATE OF t SKIP LOCKED",
 		"{lock delete}", "FOR UPDATE SKIP LOCKED",
+		// Who takes a job into his hands, or out of somebody's, locks it harder than a
+		// dispatcher does, so that these can be told apart by a lock that only the
+		// latter lets pass.
+		"{lock hand}", "FOR UPDATE SKIP LOCKED",
+		"{lock hand t}", "FOR UPDATE OF t SKIP LOCKED",
 		"{lock wait}", "FOR NO KEY UPDATE",
 		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, holder uuid, target text, after_ms bigint, charge boolean, no_outcome boolean, error text)",
 		"{copies}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, running_ms bigint)",
@@ -164,6 +169,8 @@ var sqliteDialect = &dialect{
 		"{lock}", "",
 		"{lock t}", "",
 		"{lock delete}", "",
+		"{lock hand}", "",
+		"{lock hand t}", "",
 		"{lock wait}", "",
 		"{rows}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt,
 		value ->> 'resend' AS resend, value ->> 'holder' AS holder, value ->> 'target' AS target, value ->> 'after_ms' AS after_ms,

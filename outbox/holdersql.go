@@ -45,23 +45,26 @@ RETURNING (SELECT count(*) FROM {instances} AS n WHERE n.role = 'sweeper' AND n.
 	s.breathing = text(`SELECT ` + breathing)
 
 	// Of a job that somebody has locked nothing is said: its holder is gone.
-	s.giveBack = text(picked(`SELECT id FROM {table} WHERE `+held+` ORDER BY id {lock}`,
+	s.giveBack = text(picked(`SELECT id FROM {table} WHERE `+held+` ORDER BY id {lock hand}`,
 		`UPDATE {table} SET `+letGo+`, starts = CASE WHEN started_at IS NOT NULL AND starts > 0 THEN starts - 1 ELSE starts END`))
 	s.leave = text(`DELETE FROM {instances} WHERE id = {id ?}`)
-	s.reconcile = text(picked(`SELECT id FROM {table} WHERE `+held+` AND seen_at <= {before ?} AND id {not in ids} ORDER BY id {lock}`,
+	s.reconcile = text(picked(`SELECT id FROM {table} WHERE `+held+` AND seen_at <= {before ?} AND id {not in ids} ORDER BY id {lock hand}`,
 		`UPDATE {table} SET `+letGo))
 
 	s.start = text(`WITH locked AS (
 	SELECT t.id FROM {table} AS t JOIN {copies} ON r.id = t.id AND r.attempt = t.attempt AND r.resend = t.resend
-	WHERE t.{unfinished} AND ` + free(d, "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock t}
+	WHERE t.{unfinished} AND ` + free(d, "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock hand t}
 )
 UPDATE {table} AS t SET holder = {id ?}, started_at = {now}, seen_at = {now},
 	starts = t.starts + CASE WHEN t.holder = {id ?} AND t.started_at IS NOT NULL THEN 0 ELSE 1 END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}, attempt, resend, starts`)
+	if d.numbered { // elsewhere no dispatcher locks anything
+		s.onWire = text(`SELECT {id} FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked') FOR KEY SHARE SKIP LOCKED`)
+	}
 	// Whatever copy it is that runs, the job runs; of those that wait the newest counts.
 	s.hold = text(`WITH locked AS (
 	SELECT t.id, r.running_ms FROM {table} AS t JOIN {copies} ON r.id = t.id AND r.attempt = t.attempt AND (r.resend = t.resend OR r.running_ms > 0)
-	WHERE t.{unfinished} AND ` + free(d, "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock t}
+	WHERE t.{unfinished} AND ` + free(d, "{id ?}") + ` AND ` + breathing + ` ORDER BY t.id {lock hand t}
 )
 UPDATE {table} AS t SET holder = {id ?}, seen_at = {now},
 	started_at = CASE WHEN t.holder = {id ?} AND t.started_at IS NOT NULL THEN t.started_at WHEN l.running_ms > 0 THEN {ago l.running_ms} END,
@@ -78,7 +81,7 @@ FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 // refusedOf takes refused jobs of some queues that nobody has in hand.
 func refusedOf(d *dialect) string {
 	const of = `SELECT t.id FROM {table} AS t WHERE t.state = 'refused' AND t.holder IS NULL AND t.queue `
-	from := `SELECT job.id FROM {names} CROSS JOIN LATERAL (` + of + `= q.queue ORDER BY t.due_at, t.id LIMIT ? {lock}) AS job WHERE ` + breathing + ` LIMIT ?`
+	from := `SELECT job.id FROM {names} CROSS JOIN LATERAL (` + of + `= q.queue ORDER BY t.due_at, t.id LIMIT ? {lock hand}) AS job WHERE ` + breathing + ` LIMIT ?`
 	if !d.numbered {
 		from = of + `IN (SELECT q.queue FROM {names}) AND ` + breathing + ` ORDER BY t.due_at, t.id LIMIT ?`
 	}
@@ -95,7 +98,7 @@ func takeBackOf(d *dialect) string {
 	from := `SELECT id FROM {table} AS t WHERE ` + held + ` AND ` + dead(d, "holder") + ` ORDER BY id LIMIT ?`
 	if d.numbered {
 		from = `SELECT job.id FROM hop CROSS JOIN LATERAL (
-		SELECT t.id FROM {table} AS t WHERE t.holder = hop.holder AND t.{unfinished} LIMIT ? {lock}
+		SELECT t.id FROM {table} AS t WHERE t.holder = hop.holder AND t.{unfinished} LIMIT ? {lock hand}
 	) AS job WHERE ` + dead(d, "hop.holder") + ` LIMIT ?`
 	}
 	const sent = `started_at IS NOT NULL AND state <> 'refused'`
@@ -124,11 +127,13 @@ const unattended = `SELECT q.queue, CASE WHEN EXISTS (
 			ORDER BY t.queue DESC, t.finished_at DESC LIMIT 100) AS recent WHERE sent_at > {before ?}
 	) THEN 0 ELSE (
 		SELECT count(*) FROM (SELECT 1 FROM {table} AS t
-			WHERE t.state = 'pending' AND t.queue = q.queue AND t.due_at <= {before ?} AND t.holder IS NULL LIMIT 1000) AS due
+			WHERE t.state = 'pending' AND t.queue = q.queue AND t.due_at <= {before ?} AND t.holder IS NULL
+			ORDER BY t.queue, t.due_at, t.id LIMIT 1000) AS due
 	) END, CASE WHEN EXISTS (
 		SELECT 1 FROM {instances} AS i WHERE i.role = 'worker' AND {one of i.queues} AND (i.seen_at > {silent} OR NOT ` + witness + `)
 	) THEN 0 ELSE (
 		SELECT count(*) FROM (SELECT 1 FROM {table} AS t
-			WHERE t.state = 'sent' AND t.{unfinished} AND t.queue = q.queue AND t.seen_at <= {before ?} AND t.holder IS NULL LIMIT 1000) AS sent
+			WHERE t.state = 'sent' AND t.{unfinished} AND t.queue = q.queue AND t.seen_at <= {before ?} AND t.holder IS NULL
+			ORDER BY t.queue, t.seen_at LIMIT 1000) AS sent
 	) END
 FROM {names}`

@@ -78,10 +78,13 @@ func (s *Store) startSome(ctx context.Context, holder string, jobs []ackbox.Job)
 		return nil, err
 	}
 	standings := make([]core.Standing, len(copies))
+	var unsure []string
 	for i, c := range copies {
 		n, started := starts[c]
 		row, there := rows[c.ID]
 		switch {
+		case started && first[c] != i:
+			standings[i].Verdict = core.Held
 		case started:
 			standings[i] = core.Standing{Verdict: core.Started, Starts: n}
 		case !there:
@@ -90,14 +93,35 @@ func (s *Store) startSome(ctx context.Context, holder string, jobs []ackbox.Job)
 			standings[i].Verdict = core.Stale
 		case row.elsewhere(holder):
 			standings[i].Verdict = core.Held
-		case s.d.schemas && (row.state == ackbox.Pending || row.state == ackbox.Nacked):
-			standings[i].Verdict = core.Started // a dispatcher has it on the wire
-		}
-		if first[c] != i && standings[i].Verdict == core.Started {
-			standings[i] = core.Standing{Verdict: core.Held}
+		case first[c] == i && (row.state == ackbox.Pending || row.state == ackbox.Nacked):
+			unsure = append(unsure, c.ID)
 		}
 	}
-	return standings, nil
+	wire, err := s.onTheWire(ctx, unsure)
+	for i, c := range copies {
+		if standings[i].Verdict == core.Busy && first[c] == i && wire[c.ID] {
+			standings[i].Verdict = core.Started
+		}
+	}
+	return standings, err
+}
+
+// onTheWire returns which of these jobs, whose rows are locked, a dispatcher has, and
+// not somebody who takes it into his hands at this moment.
+func (s *Store) onTheWire(ctx context.Context, ids []string) (map[string]bool, error) {
+	if len(ids) == 0 || s.sql.onWire == "" {
+		return nil, nil
+	}
+	wire := make(map[string]bool, len(ids))
+	err := s.each(ctx, "ask who has jobs locked", s.sql.onWire, func(rows *sql.Rows) error {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		wire[id] = true
+		return nil
+	}, s.d.idList(ids))
+	return wire, err
 }
 
 // markStarted writes down the starts of those copies that are free to be started, and

@@ -24,6 +24,7 @@ type statements struct {
 	leave, giveBack    string
 	breathing          string
 	start, hold        string
+	onWire             string // PostgreSQL only
 	reconcile          string
 	takeBack, forget   string
 	refused            string
