@@ -1,6 +1,10 @@
 package ackbox
 
-import "context"
+import (
+	"context"
+
+	"github.com/ackbox/ackbox/internal/mark"
+)
 
 // Run is what a handler's context says about the call it is in. outbox.Complete
 // reads it to know which row to finish, and how.
@@ -17,7 +21,7 @@ type runKey struct{}
 // WithRun returns a context that carries r. Workers call it around every
 // handler call; tests of a handler may, too.
 func WithRun(ctx context.Context, r Run) context.Context {
-	return context.WithValue(ctx, runKey{}, r)
+	return context.WithValue(mark.With(ctx), runKey{}, r)
 }
 
 // RunFrom returns the Run that ctx carries, and whether it carries one.
