@@ -11,6 +11,7 @@ import (
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/failpoint"
+	"github.com/ackbox/ackbox/internal/registry"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -116,7 +117,7 @@ func (r *run) askOnce(ctx context.Context, job ackbox.Job) (core.Verdict, error)
 }
 
 // call calls a method of a handler under the job's timeout.
-func (r *run) call(work context.Context, h *inHand, timeout time.Duration, cause error, method handler.ConsumeFunc) error {
+func (r *run) call(work context.Context, h *inHand, timeout time.Duration, cause error, method handler.Func) error {
 	h.begin(time.Now().Add(timeout + overdueAfter))
 	defer h.end()
 	ctx := ackbox.WithRun(work, ackbox.Run{Job: h.Job, Cause: cause})
@@ -132,15 +133,14 @@ func (r *run) call(work context.Context, h *inHand, timeout time.Duration, cause
 }
 
 // failed decides what follows a failed try.
-func (r *run) failed(work context.Context, h *inHand, entry handler.Entry, err error) {
+func (r *run) failed(work context.Context, h *inHand, entry registry.Entry, err error) {
 	course, wait := retry.CourseOf(err)
-	var undecodable *handler.DecodeError
 	switch {
 	case course == retry.Later:
 		r.count.snoozed.Add(1)
 		r.again(work, h, wait, false, "")
 		return
-	case course == retry.GiveUp, errors.As(err, &undecodable), r.lastTry(h):
+	case course == retry.GiveUp, r.lastTry(h):
 		r.giveUp(work, h, entry, err)
 		return
 	case course == retry.ByPolicy:
@@ -176,7 +176,7 @@ func (r *run) broken(work context.Context, h *inHand, err error) {
 // job as dead, whatever FailAction did. A call that fails while the ledger is
 // away, or because it is busy, is not counted: FailAction's database is the
 // ledger's as a rule, and a job is given up only once.
-func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause error) {
+func (r *run) giveUp(work context.Context, h *inHand, entry registry.Entry, cause error) {
 	for n := 1; ; n++ {
 		err := r.call(work, h, entry.Timeout, cause, func(ctx context.Context, job ackbox.Job) error {
 			return entry.Handler.FailAction(ctx, job, cause)
@@ -186,6 +186,10 @@ func (r *run) giveUp(work context.Context, h *inHand, entry handler.Entry, cause
 		}
 		if err == nil || errors.Is(err, ackbox.ErrSuperseded) {
 			r.dead(work, h, describe(cause), cause)
+			return
+		}
+		if errors.Is(err, registry.ErrNotCalled) {
+			r.dead(work, h, describe(cause)+"\n"+oneLine(err), fmt.Errorf("%w; %w", cause, err))
 			return
 		}
 		verdict, counts := r.stillOurs(work, h)

@@ -11,6 +11,7 @@ import (
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/registry"
 	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
 )
@@ -34,13 +35,19 @@ func TestOutcomes(t *testing.T) {
 		"snoozed":    {job("j"), func(context.Context, ackbox.Job) error { return retry.Snooze(time.Minute) }, nil, []string{`j/1 pending charge=false after=1m0s ""`, "ack j"}},
 		"permanent":  {job("j"), func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) }, nil, []string{`j/1 dead charge=false after=0s "failed"`, "ack j"}},
 		"last try":   {last, func(context.Context, ackbox.Job) error { return errFailed }, nil, []string{`j/3 dead charge=false after=0s "failed"`, "ack j"}},
-		"undecoded":  {job("j"), func(context.Context, ackbox.Job) error { return &handler.DecodeError{Kind: "k", Err: errFailed} }, nil, []string{`j/1 dead charge=false after=0s "decode the payload of a k job: the arguments refuse it (*errors.errorString)"`, "ack j"}},
+		"undecoded":  {job("j"), func(context.Context, ackbox.Job) error { return &handler.DecodeError{Kind: "k", Err: errFailed} }, nil, []string{`j/1 pending charge=true after=1h0m0s "decode the payload of a k job: the arguments refuse it (*errors.errorString)"`, "ack j"}},
 		"superseded": {job("j"), func(context.Context, ackbox.Job) error { return ackbox.ErrSuperseded }, nil, []string{"ack j"}},
 		"fail action superseded": {
 			job("j"),
 			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
 			func(context.Context, ackbox.Job, error) error { return ackbox.ErrSuperseded },
 			[]string{`j/1 dead charge=false after=0s "failed"`, "ack j"},
+		},
+		"fail action not called": {
+			job("j"),
+			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+			func(context.Context, ackbox.Job, error) error { return registry.ErrNotCalled },
+			[]string{`j/1 dead charge=false after=0s "failed\nFailAction was not called"`, "ack j"},
 		},
 		"timeout": {
 			job("j"),

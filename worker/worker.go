@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/registry"
 )
 
 // Worker hands the jobs of its queues to their handlers.
@@ -18,7 +19,7 @@ type Worker struct {
 	ledger  Ledger
 	broker  Broker
 	cfg     Config
-	entries map[string]handler.Entry
+	entries map[string]registry.Entry
 	running atomic.Bool
 	held    *held
 	own     atomic.Value // the ledger's identity, a string, once it is known
@@ -59,9 +60,9 @@ func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Work
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	w := &Worker{ledger: ledger, broker: broker, cfg: cfg, held: newHeld(), entries: make(map[string]handler.Entry)}
+	w := &Worker{ledger: ledger, broker: broker, cfg: cfg, held: newHeld(), entries: make(map[string]registry.Entry)}
 	for _, kind := range reg.Kinds() {
-		entry, _ := reg.Lookup(kind)
+		entry, _ := registry.Lookup(reg, kind)
 		if entry.Timeout == 0 {
 			entry.Timeout = cfg.JobTimeout
 		}

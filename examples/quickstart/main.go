@@ -37,11 +37,7 @@ func (ExportOrder) Kind() string  { return "order.export" }
 var errMistake, errNoAnswer = errors.New("ordered by mistake"), errors.New("the old warehouse does not answer")
 
 // confirm fails at first for every tenth order, then succeeds.
-type confirm struct {
-	handler.NoFailAction[ConfirmOrder]
-}
-
-func (confirm) Consume(_ context.Context, job handler.Job[ConfirmOrder]) error {
+func confirm(_ context.Context, job handler.Job[ConfirmOrder]) error {
 	if job.Args.ID%10 == 0 && job.Attempt == 1 {
 		fmt.Printf("  order %3d: the mail server is busy, confirming again in a moment\n", job.Args.ID)
 		return errors.New("mail server busy")
@@ -90,7 +86,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	reg := handler.NewRegistry()
-	handler.Register(reg, confirm{})
+	handler.RegisterFunc(reg, confirm)
 	handler.Register(reg, export{})
 	d, err1 := dispatcher.New(store, mq, dispatcher.Config{})
 	w, err2 := worker.New(store, mq, reg, worker.Config{Backoff: backoff, Logger: slog.New(slog.DiscardHandler)})
