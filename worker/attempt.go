@@ -49,7 +49,7 @@ func (a *attempts) conclude(work context.Context, h *hand, entry entry, err erro
 		a.outcomes.giveBack(h)
 	case errors.Is(err, ackbox.ErrBusy):
 		// The ledger could not be written: nor has the job failed.
-		a.outcomes.putOff(work, h, busyDelay(h), describe(err))
+		a.outcomes.busy(work, h, failureOf(err))
 	case errors.Is(err, ackbox.ErrSuperseded) && h.Ledger != "":
 		a.superseded(work, h, entry, err)
 	default:

@@ -11,6 +11,7 @@ import (
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/failpoint"
+	"github.com/ackbox/ackbox/internal/registry"
 )
 
 // calls are the calls of the application's code, and of the ledger about a job whose
@@ -54,17 +55,16 @@ func (c *calls) failAction(work context.Context, h *hand, entry entry, cause err
 }
 
 func endingOf(err error) ending {
-	var undecodable *handler.DecodeError
 	switch {
 	case err == nil, errors.Is(err, ackbox.ErrSuperseded): // it has finished the job itself
 		return ending{final: true}
-	case errors.As(err, &undecodable):
-		return ending{final: true, text: "FailAction was not called, since there are no arguments for it: " + describe(err)}
+	case errors.Is(err, registry.ErrNotCalled):
+		return ending{final: true, text: describe(err)}
 	}
 	return ending{busy: errors.Is(err, ackbox.ErrBusy), text: describe(err)}
 }
 
-func (c *calls) call(work context.Context, h *hand, timeout time.Duration, cause error, method handler.ConsumeFunc) error {
+func (c *calls) call(work context.Context, h *hand, timeout time.Duration, cause error, method handler.Func) error {
 	h.begin(timeout)
 	defer h.end()
 	ctx := ackbox.WithRun(work, ackbox.Run{Job: h.Job, Cause: cause})

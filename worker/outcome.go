@@ -51,11 +51,21 @@ func (o *outcomes) snooze(work context.Context, h *hand, wait time.Duration) {
 	o.copier.park(work, h, next, wait, report{what: snoozed})
 }
 
-// putOff has a job run again after wait, uncharged: it has not run, or has not
-// failed.
+// busy has a job run again uncharged whose handler could not have the job's row in
+// time.
+func (o *outcomes) busy(work context.Context, h *hand, why failure) {
+	if h.Ledger == "" {
+		o.putOff(work, h, busyDelay(h), "")
+		return
+	}
+	o.recorder.add(h, core.Transition{To: ackbox.Pending, After: busyDelay(h), Error: why.text}, report{})
+}
+
+// putOff has a job run again after wait, uncharged: it has not run. That is no outcome,
+// so starts without one stay counted, but for the one that is taken back.
 func (o *outcomes) putOff(work context.Context, h *hand, wait time.Duration, reason string) {
 	if h.Ledger != "" {
-		o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait, Error: reason}, report{})
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait, NoOutcome: true, Error: reason}, report{})
 		return
 	}
 	o.copier.park(work, h, h.Delivery, wait, report{})
@@ -88,7 +98,7 @@ func (o *outcomes) giveBack(h *hand) {
 	case h.refused, h.Ledger == "":
 		h.requeue() // a refused one stays as it is in the ledger, which Leave tells
 	default:
-		o.recorder.add(h, core.Transition{To: ackbox.Pending}, report{})
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, NoOutcome: true}, report{})
 	}
 }
 

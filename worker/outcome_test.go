@@ -12,6 +12,7 @@ import (
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/registry"
 	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
 )
@@ -42,6 +43,12 @@ func TestOutcomes(t *testing.T) {
 			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
 			func(context.Context, ackbox.Job, error) error { return ackbox.ErrSuperseded },
 			[]string{`j/1 dead charge=false after=0s "failed"`, "ack j"},
+		},
+		"fail action not called": {
+			job("j"),
+			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+			func(context.Context, ackbox.Job, error) error { return registry.ErrNotCalled },
+			[]string{`j/1 dead charge=false after=0s "failed\nFailAction was not called"`, "ack j"},
 		},
 		"timeout": {
 			job("j"),
@@ -192,26 +199,6 @@ func TestGoexitInFailAction(t *testing.T) {
 		b.expect(`j/1 dead charge=false after=0s "failed\nFailAction failed 3 times: the handler ended its goroutine (runtime.Goexit)"`, "ack j")
 		if consumed != 1 || calls != 3 {
 			t.Errorf("Consume %d, FailAction %d", consumed, calls)
-		}
-	})
-}
-
-// A FailAction that has no arguments is not called again and again.
-func TestFailActionWithoutArguments(t *testing.T) {
-	calls := 0
-	h := plain{
-		func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
-		func(context.Context, ackbox.Job, error) error {
-			calls++
-			return &handler.DecodeError{Kind: "k", Err: errFailed}
-		},
-	}
-	run(t, worker.Config{}, h, func(b *bench) {
-		b.deliver(job("j"))
-		b.pass(time.Minute)
-		b.expect(`j/1 dead charge=false after=0s "failed\nFailAction was not called, since there are no arguments for it: decode the payload of a k job: the arguments refuse it (*errors.errorString)"`, "ack j")
-		if calls != 1 {
-			t.Errorf("it was called %d times", calls)
 		}
 	})
 }

@@ -20,8 +20,8 @@ type Ledger interface {
 	// Leave ends an instance: what it holds is in nobody's hands from then on.
 	Leave(ctx context.Context, id string) error
 	// Start answers, in order, how jobs stand that are about to be run by holder,
-	// and records and counts those starts. Repeated for a start that holder has on
-	// record it counts again, so an answer that was lost may have counted.
+	// and records and counts those starts. Asked again for a start that holder has on
+	// record it counts it once. It fails for an instance that has not beaten lately.
 	Start(ctx context.Context, holder string, jobs []ackbox.Job) ([]core.Standing, error)
 	// Hold records that jobs are in holder's hands, and returns a verdict for each,
 	// in order: Recorded, Busy, Held, Stale or Missing. Repeating it does no harm.

@@ -11,6 +11,9 @@ import (
 // refused for too long.
 const refusedInterval = 5 * time.Second
 
+// maxRefused bounds how many of them are in hand at once.
+const maxRefused = 100
+
 // refusals takes in jobs that never reached the broker, so that their FailAction is
 // called: from the ledger, and into the same lines as all others.
 type refusals struct {
@@ -43,7 +46,7 @@ func (r *refusals) take(ctx, work context.Context) {
 	}
 	// A busy queue is why the broker refuses jobs, so one waits in line even then.
 	inHand := r.hands.those(func(h *hand) bool { return h.refused })
-	if limit = max(1, limit) - len(inHand); limit <= 0 {
+	if limit = min(max(1, limit), maxRefused) - len(inHand); limit <= 0 {
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, ledgerTimeout)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/registry"
 )
 
 // Worker hands the jobs of its queues to their handlers.
@@ -24,7 +25,7 @@ type Worker struct {
 	count   counters
 }
 
-type entry = handler.Entry
+type entry = registry.Entry
 
 // ErrHandlersStuck is returned by Run when handlers did not return although
 // their contexts had ended and the time to wait for them was over. Their
@@ -61,7 +62,7 @@ func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Work
 	}
 	w := &Worker{ledger: ledger, broker: broker, cfg: cfg, entries: make(map[string]entry), kinds: reg.Kinds()}
 	for _, kind := range w.kinds {
-		entry, _ := reg.Lookup(kind)
+		entry, _ := registry.Lookup(reg, kind)
 		if entry.Timeout == 0 {
 			entry.Timeout = cfg.JobTimeout
 		}
