@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -77,7 +78,7 @@ func (f *staff) run(ctx context.Context) error {
 	if !f.heartbeat.introduce(ctx) {
 		return nil
 	}
-	f.say(ctx, "worker: started")
+	f.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "worker: started", f.attrs()...)
 	// work ends when the grace is over, service when nothing is left to record.
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(nil)
@@ -107,7 +108,7 @@ func (f *staff) run(ctx context.Context) error {
 	if leaves {
 		f.heartbeat.leave(ctx)
 	}
-	f.say(ctx, "worker: stopped")
+	f.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "worker: stopped", f.attrs()...)
 	return err
 }
 
@@ -164,13 +165,13 @@ func (f *staff) giveBackByForce(ctx context.Context) []*hand {
 // maxListed bounds the jobs that one line names.
 const maxListed = 50
 
-// say tells that this part of the application has started or stopped, and what it is.
-func (f *staff) say(ctx context.Context, what string) {
+// attrs says what this part of the application is.
+func (f *staff) attrs() []slog.Attr {
 	var queues []string
 	for _, q := range f.cfg.Queues {
 		queues = append(queues, fmt.Sprintf("%s (%d at once)", q.Name, q.Concurrency))
 	}
-	f.cfg.Logger.InfoContext(ctx, what, "queues", queues, "kinds", f.kinds, "instance", f.self.ID)
+	return []slog.Attr{slog.Any("queues", queues), slog.Any("kinds", f.kinds), slog.String("instance", f.self.ID)}
 }
 
 // within waits for what finished sends, and reports whether it came in time.
