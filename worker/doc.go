@@ -32,7 +32,7 @@
 //
 //	intake.go    takes in what the broker hands out of a queue (refused.go: and what
 //	             it never took, from the ledger). Copies are joined. No waiting.
-//	slots.go     It waits in its queue's line until a slot is free.
+//	slots.go     It waits in its queue's line (line.go) until a slot is free.
 //	admit.go     Is it this worker's to run? What is not is put aside: jobs of other
 //	             ledgers (stray.go), kinds without a handler (unknown.go).
 //	start.go     One that is not a first delivery asks the ledger whether it may start,
@@ -48,7 +48,8 @@
 //
 // Beside that line: hand.go and hands.go are what is in hand; hold.go has on record what
 // is in hand for long; heartbeat.go says that this worker lives; overdue.go reports
-// handlers that ignore their timeout; shift.go starts and stops all of them.
+// handlers that ignore their timeout; staff.go starts and stops all of them, and shift.go
+// is what they share.
 //
 // # Who has a job
 //
