@@ -11,6 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// ErrHandlersStuck is returned by Run when handlers did not return although
+// their contexts had ended and the time to wait for them was over. Their
+// goroutines are still running.
+var ErrHandlersStuck = errors.New("worker: handlers did not return")
+
 // errStopping is the cause of a handler's context that was cancelled because
 // the grace period is over.
 var errStopping = errors.New("worker: stopping, the grace period is over")

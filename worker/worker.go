@@ -17,11 +17,6 @@ type Worker struct {
 	inHand  atomic.Pointer[hands] // of the last Run
 }
 
-// ErrHandlersStuck is returned by Run when handlers did not return although
-// their contexts had ended and the time to wait for them was over. Their
-// goroutines are still running.
-var ErrHandlersStuck = errors.New("worker: handlers did not return")
-
 // New returns a Worker for the kinds that are registered in reg by now. It
 // does no I/O and starts nothing. It fails on a nil ledger, broker or registry,
 // on every mistake made in registering, on an empty registry, and on every bad

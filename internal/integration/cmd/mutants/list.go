@@ -144,7 +144,7 @@ var mutants = []mutant{
 	},
 	{
 		8, "take in what may be another ledger's before one's own is known", "worker/staff.go",
-		"if !f.heartbeat.introduce(ctx) {", "if go f.heartbeat.introduce(ctx); ctx.Err() != nil {",
+		"if !f.heartbeat.introduce(ctx) {", "if ctx.Err() != nil {",
 		[]suite{{inWorker, "TestLedgerUnknown"}, {inWorker, "TestNothingBeforeTheFirstBeat"}},
 	},
 	{
@@ -154,7 +154,7 @@ var mutants = []mutant{
 	},
 	{
 		4, "let an outage of the ledger use up FailAction", "worker/giveup.go",
-		"if !atOnce || end.busy {", "if end.busy {",
+		"if !atOnce || end.busy {", "if atOnce && end.busy {",
 		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
@@ -370,7 +370,7 @@ var mutants = []mutant{
 	},
 	{
 		4, "run suspects beside each other", "worker/admit.go",
-		"if !a.suspect.TryLock() {", "if !a.suspect.TryLock() && false {",
+		"case standing.Starts > a.cfg.MaxStarts/2:", "case standing.Starts > 100*a.cfg.MaxStarts:",
 		[]suite{{inWorker, "TestSuspectsRunOneAtATime"}},
 	},
 	{
@@ -395,7 +395,7 @@ var mutants = []mutant{
 	},
 	{
 		5, "put nothing on record that runs", "worker/hold.go",
-		"if waits || runs {", "if waits {",
+		"if waits || runs {", "if waits && !runs {",
 		[]suite{{inWorker, "TestHold"}},
 	},
 	{
