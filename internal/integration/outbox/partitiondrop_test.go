@@ -54,6 +54,7 @@ func TestDropPartitions(t *testing.T) {
 		"pending":                 put(t, db, 10, 11, ""),
 		"due in twenty days":      put(t, db, 10, 12, "due_at = now() + interval '20 days'"),
 		"nacked":                  put(t, db, 10, 13, "state = 'nacked'"),
+		"refused":                 put(t, db, 10, 21, "state = 'refused'"),
 		"sent":                    put(t, db, 10, 14, "state = 'sent', sent_at = now() - interval '9 days', seen_at = now() - interval '9 days'"),
 		"dead past the retention": put(t, db, 10, 15, over+"state = 'dead', errors = '[{\"attempt\": 1}]', last_error = 'e'"),
 		"dead for long":           put(t, db, 10, 16, "state = 'dead', finished_at = now() - interval '100 days'"),
@@ -322,17 +323,18 @@ func oneLife(t *testing.T, db *gorm.DB, s *outbox.Store, id string) ackbox.State
 	if err != nil {
 		t.Error(err)
 	}
-	state := ackbox.Pending
+	state, attempt := ackbox.Pending, 1
 	for range rand.IntN(4) {
 		if state == ackbox.Dead {
 			if n, err := s.Requeue(t.Context(), id); n != 1 || err != nil {
 				t.Errorf("requeued %d, %v", n, err)
 			}
 			state = ackbox.Pending
+			attempt++
 			continue
 		}
 		to := []ackbox.State{ackbox.Dead, ackbox.Done, ackbox.Cancelled}[rand.IntN(3)]
-		verdicts, err := s.Finish(t.Context(), []core.Transition{{ID: id, Attempt: 1, To: to}})
+		verdicts, err := s.Finish(t.Context(), []core.Transition{{ID: id, Attempt: attempt, To: to}})
 		if err != nil || verdicts[0] != core.Recorded {
 			t.Errorf("%s: %v, %v", to, verdicts, err)
 		}
