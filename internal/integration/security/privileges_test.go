@@ -22,10 +22,12 @@ import (
 var (
 	grants = []string{
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs TO app;",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_instances TO app;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO app;",
 		"GRANT INSERT ON ackbox_jobs TO enqueuer;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO enqueuer;",
-		"GRANT SELECT (id, kind, queue, state, attempt, due_at, created_at, last_error) ON ackbox_jobs TO oncall;",
+		"GRANT SELECT (id, kind, queue, state, attempt, attempts_before, starts, started_at, holder, due_at, created_at, finished_at, last_error) ON ackbox_jobs TO oncall;",
+		"GRANT SELECT ON ackbox_jobs_instances TO oncall;",
 	}
 	permissions = []string{`^default(\.retry\.[0-9]+|\.dead)?$`, `^(amq\.default|default(\.retry\.[0-9]+|\.dead)?)$`, `^default(\.retry\.[0-9]+|\.dead)?$`}
 )
