@@ -1,6 +1,10 @@
 package ackbox
 
-import "context"
+import (
+	"context"
+
+	"github.com/ackbox/ackbox/internal/mark"
+)
 
 // Run is what a handler's context says about the call it is in. Code that is called
 // with the context alone, such as middleware, a logger or a client that wants an
@@ -19,7 +23,7 @@ type runKey struct{}
 // WithRun returns a context that carries r. Workers call it around every call of a
 // handler. So does an application's test of a handler that calls outbox.Complete.
 func WithRun(ctx context.Context, r Run) context.Context {
-	return context.WithValue(ctx, runKey{}, r)
+	return context.WithValue(mark.With(ctx), runKey{}, r)
 }
 
 // RunFrom returns the Run that ctx carries, and whether it carries one.
