@@ -178,7 +178,7 @@ func (g *target) ask(s, id string) {
 	if _, err := g.store.Finish(g.ctx, []core.Transition{{ID: outbox.NewID(), To: ackbox.State(s)}}); err == nil {
 		g.Errorf("Finish to state %q: no error", s)
 	}
-	me := core.Instance{ID: outbox.NewID(), Role: core.RoleWorker, Host: s, Queues: []string{s}}
+	me := core.Instance{ID: outbox.NewID(), Role: core.RoleWorker, Host: s}
 	_, err := g.store.Beat(g.ctx, me)
 	must(g.T, "Beat", err)
 	if standings, err := g.store.Start(g.ctx, me.ID, []ackbox.Job{{ID: id, Attempt: 1}}); err != nil || standings[0].Verdict != core.Missing {
@@ -188,7 +188,7 @@ func (g *target) ask(s, id string) {
 		g.Errorf("Hold %q: %v, %v", id, verdicts, err)
 	}
 	must(g.T, "Reconcile", g.store.Reconcile(g.ctx, me.ID, []string{id, outbox.NewID()}))
-	if jobs, err := g.store.Refused(g.ctx, me.ID, []string{s}, 10); err != nil || len(jobs) != 0 {
+	if jobs, err := g.store.Refused(g.ctx, me.ID, []string{s}, 10); len(jobs) != 0 {
 		g.Errorf("Refused of queue %q: %v, %v", s, jobs, err)
 	}
 	must(g.T, "Leave", g.store.Leave(g.ctx, me.ID))
