@@ -50,8 +50,8 @@ type export struct{}
 func (export) Consume(context.Context, handler.Job[ExportOrder]) error { return errNoAnswer }
 
 func (export) FailAction(_ context.Context, job handler.Job[ExportOrder], cause error) error {
-	fmt.Printf("  order %3d: export given up after %d tries: %v\n", job.Args.ID, job.Attempt, cause)
-	return nil
+	_, err := fmt.Printf("  order %3d: export given up after %d tries: %v\n", job.Args.ID, job.Attempt, cause)
+	return err
 }
 
 // place writes an order and its jobs in one transaction. Some orders turn out
@@ -113,9 +113,10 @@ func run(ctx context.Context) error {
 	}
 	err := clients.Wait()
 	fmt.Printf("placed 300 orders from 4 goroutines; %d rolled back, with their jobs\n", rolledBack.Load())
-	err = errors.Join(err, balance(ctx, store, int(committed.Load())))
+	err = errors.Join(err, settle(ctx, store))
 	stop()
-	return errors.Join(err, loops.Wait(), mq.Close())
+	err = errors.Join(err, loops.Wait(), mq.Close())
+	return errors.Join(err, balance(ctx, store, int(committed.Load())))
 }
 
 func main() {
@@ -127,12 +128,18 @@ func main() {
 	}
 }
 
-// balance waits until the ledger has no open job, then adds it up.
-func balance(ctx context.Context, store *outbox.Store, committed int) error {
+// settle waits until the ledger has no open job.
+func settle(ctx context.Context, store *outbox.Store) error {
 	n, err := store.Counts(ctx)
-	for ; err == nil && n[ackbox.Pending]+n[ackbox.Nacked]+n[ackbox.Sent] > 0; n, err = store.Counts(ctx) {
+	for ; err == nil && n[ackbox.Pending]+n[ackbox.Sent] > 0; n, err = store.Counts(ctx) {
 		time.Sleep(100 * time.Millisecond)
 	}
+	return err
+}
+
+// balance adds up the ledger.
+func balance(ctx context.Context, store *outbox.Store, committed int) error {
+	n, err := store.Counts(ctx)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ const (
 	inFaults       = "internal/integration/faults"
 	inDispatcher   = "dispatcher"
 	inWorker       = "worker"
+	inHandler      = "handler"
 	inUnitRabbitMQ = "rabbitmq"
 	inRetry        = "retry"
 	inUnitOutbox   = "outbox"
@@ -158,9 +159,24 @@ var general = []mutant{
 		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
-		8, "let a panic end the process", "handler/middleware.go",
+		8, "let a panic end the process", "handler/guard.go",
 		"recover()", "error(nil)",
 		[]suite{{inWorker, "TestPanic"}},
+	},
+	{
+		8, "call FailAction without its arguments", "handler/typed.go",
+		"return fmt.Errorf(\"%w: %w\", registry.ErrNotCalled, err)", "_ = registry.ErrNotCalled",
+		[]suite{{inHandler, "TestDecodeErrorKeepsThePayloadToItself"}},
+	},
+	{
+		8, "accept a FailAction that would not be called", "handler/failaction.go",
+		"found.Type() != want", "found.Type() != want && false",
+		[]suite{{inHandler, "TestRegistryReportsMistakes"}},
+	},
+	{
+		8, "keep FailAction from middleware", "handler/guard.go",
+		"}, middleware)", "}, nil)",
+		[]suite{{inHandler, "TestMiddlewareOrder"}},
 	},
 	{
 		8, "claim the jobs of a stalled queue first again and again", "dispatcher/dispatcher.go",
