@@ -116,7 +116,7 @@ func (t trial) backlog(ctx context.Context, env *Env, apps []*app) error {
 func (t trial) relay(ctx context.Context, env *Env, apps []*app) (figures, error) {
 	batches := &stopwatch{full: t.set.dispatcher.BatchSize}
 	if batches.full == 0 {
-		batches.full = dispatcher.DefaultBatchSize
+		batches.full = batchSize
 	}
 	dispatchers := make([]*dispatcher.Dispatcher, len(apps))
 	runs := make([]func(context.Context) error, len(apps))

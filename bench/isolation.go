@@ -176,7 +176,7 @@ func lost(again func(context.Context, *Env, *app) (int, time.Duration, error)) s
 // comeback is the resend sweep, from the moment at which it knows that they are
 // lost.
 func comeback(ctx context.Context, _ *Env, a *app) (int, time.Duration, error) {
-	sweeper, err := retry.NewSweeper(a.store, a.broker, retry.Config{StuckAfter: time.Second, Logger: quiet})
+	sweeper, err := retry.NewSweeper(a.store, a.broker, retry.Config{StuckAfter: 2 * time.Second, Logger: quiet})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -210,14 +210,14 @@ func claims(queues int) side {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, a.close()) }()
-		total := (env.sizes.claims + 10) * dispatcher.DefaultBatchSize
+		total := (env.sizes.claims + 10) * batchSize
 		if err := a.fillQueues(ctx, env, total, fmt.Sprintf("('q' || lpad((s.g %% %d)::text, 3, '0'))", queues)); err != nil {
 			return nil, err
 		}
 		t := newTimed(a.store, total)
 		_, err = env.timed(func() error {
 			for range env.sizes.claims {
-				n, err := t.Relay(ctx, core.Claim{Limit: dispatcher.DefaultBatchSize}, allSent)
+				n, err := t.Relay(ctx, core.Claim{Limit: batchSize}, allSent)
 				if err != nil || n == 0 {
 					return errors.Join(err, fmt.Errorf("a claim had %d jobs", n))
 				}

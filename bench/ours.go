@@ -73,6 +73,9 @@ func (a *app) close() error {
 // chunk is how many jobs one transaction of a preparation writes.
 const chunk = 5000
 
+// batchSize is the dispatcher's default.
+const batchSize = 512
+
 // backlog commits n due jobs that nobody dispatches yet, and settles.
 func (a *app) backlog(ctx context.Context, env *Env, n int) error {
 	for first := 0; first < n; first += chunk {

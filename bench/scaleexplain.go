@@ -80,7 +80,7 @@ func (e *explainer) explain(ctx context.Context) (string, error) {
 	for range explainedClaims {
 		claimed := false
 		// Without transitions all jobs stay pending, which Relay complains about.
-		_, err := e.store.Relay(ctx, core.Claim{Limit: dispatcher.DefaultBatchSize}, func(context.Context, []ackbox.Job) []core.Transition {
+		_, err := e.store.Relay(ctx, core.Claim{Limit: batchSize}, func(context.Context, []ackbox.Job) []core.Transition {
 			claimed = true
 			return nil
 		})

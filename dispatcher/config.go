@@ -23,6 +23,8 @@ type Outbox interface {
 	Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error)
 	// Wake receives after a job was enqueued in this process.
 	Wake() <-chan struct{}
+	// Queues are those that jobs may name.
+	Queues() []string
 }
 
 // Broker is the part of a message broker that a dispatcher needs;
@@ -34,17 +36,28 @@ type Broker interface {
 	// nothing is to be claimed. A queue whose turn to be tried has come is left
 	// out of it once.
 	Unavailable() []string
+	// Queues are those that it knows, which never change.
+	Queues() []string
 	// Publish publishes jobs and returns an outcome for each, in order.
 	Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome
 }
 
-// Defaults of [Config].
 const (
-	DefaultBatchSize          = 512
-	DefaultInFlight           = 2
-	DefaultPollInterval       = 200 * time.Millisecond
-	DefaultMaxPublishAttempts = 20
+	defaultBatchSize    = 512
+	defaultInFlight     = 2
+	defaultPollInterval = 200 * time.Millisecond
+	defaultRefusalLimit = 24 * time.Hour
+	maxRefusalLimit     = 365 * 24 * time.Hour
 )
+
+// refusalBackoff spaces the publishes of a refused job: its queue may be free again in
+// a minute, and what it costs is bounded by leaving queues alone that refuse.
+type refusalBackoff struct{}
+
+// Next implements retry.Policy: 1 s, doubling up to 1 minute, ±20%.
+func (refusalBackoff) Next(refusal int) time.Duration {
+	return jitter(min(time.Second<<min(max(refusal-1, 0), 6), time.Minute))
+}
 
 // Config configures a [Dispatcher]. The zero Config works.
 type Config struct {
@@ -60,24 +73,27 @@ type Config struct {
 	// due jobs again, ±10%. A job enqueued in the same process is found sooner.
 	// Default 200 ms; 1 ms to 1 h.
 	PollInterval time.Duration
-	// Backoff spaces the publishes of a job that the broker refuses. Default
-	// [retry.Default]: 1 s, doubling up to 1 h.
+	// Backoff spaces the publishes of a job that the broker refuses (a full queue, a
+	// missing one). Default: 1 s, doubling up to 1 minute. A queue that has refused a
+	// whole batch is left alone besides, for 1 s, doubling up to 30 s.
 	Backoff retry.Policy
-	// MaxPublishAttempts is how often a broker may refuse a job before it is
-	// dead. Default 20; 1 to 1,000,000. An outage is no refusal.
-	MaxPublishAttempts int
+	// RefusalLimit is for how long the broker may refuse a try of a job. Then the job
+	// is refused for good: a worker of its queue calls FailAction, and it is dead. An
+	// event, which no worker of ours has, is dead at once. An outage is no refusal.
+	// Default 24 h; 1 ms to 365 days.
+	RefusalLimit time.Duration
 	// Logger receives refusals, failures and recoveries; never payloads.
 	// Default slog.Default().
 	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
-	c.BatchSize = cmp.Or(c.BatchSize, DefaultBatchSize)
-	c.InFlight = cmp.Or(c.InFlight, DefaultInFlight)
-	c.PollInterval = cmp.Or(c.PollInterval, DefaultPollInterval)
-	c.MaxPublishAttempts = cmp.Or(c.MaxPublishAttempts, DefaultMaxPublishAttempts)
+	c.BatchSize = cmp.Or(c.BatchSize, defaultBatchSize)
+	c.InFlight = cmp.Or(c.InFlight, defaultInFlight)
+	c.PollInterval = cmp.Or(c.PollInterval, defaultPollInterval)
+	c.RefusalLimit = cmp.Or(c.RefusalLimit, defaultRefusalLimit)
 	if c.Backoff == nil {
-		c.Backoff = retry.Default
+		c.Backoff = refusalBackoff{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -102,8 +118,8 @@ func (c Config) validate() error {
 	if absent(c.Backoff) {
 		bad("Backoff holds a nil %T: want a policy such as retry.Exponential, or none", c.Backoff)
 	}
-	if c.MaxPublishAttempts < 1 || c.MaxPublishAttempts > 1_000_000 {
-		bad("MaxPublishAttempts is %d: want at least 1 and at most 1000000", c.MaxPublishAttempts)
+	if c.RefusalLimit < time.Millisecond || c.RefusalLimit > maxRefusalLimit {
+		bad("RefusalLimit is %v: want at least 1ms and at most %v", c.RefusalLimit, maxRefusalLimit)
 	}
 	return errors.Join(errs...)
 }

@@ -18,13 +18,13 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		want   []string
 	}{
 		"zero":      {o, b, dispatcher.Config{}, nil},
-		"limits":    {o, b, dispatcher.Config{BatchSize: 5000, InFlight: 64, PollInterval: time.Millisecond, MaxPublishAttempts: 1}, nil},
+		"limits":    {o, b, dispatcher.Config{BatchSize: 5000, InFlight: 64, PollInterval: time.Millisecond, RefusalLimit: time.Millisecond}, nil},
 		"no outbox": {nil, b, dispatcher.Config{}, []string{"the store is nil"}},
 		"no broker": {o, nil, dispatcher.Config{}, []string{"the broker is nil"}},
 		"too small": {
 			o, b,
-			dispatcher.Config{BatchSize: -1, InFlight: -1, PollInterval: 1, MaxPublishAttempts: -1},
-			[]string{"Config.BatchSize is -1: want 1 to 5000", "Config.InFlight is -1: want 1 to 64", "Config.PollInterval is 1ns: want at least 1ms", "Config.MaxPublishAttempts is -1: want at least 1"},
+			dispatcher.Config{BatchSize: -1, InFlight: -1, PollInterval: 1, RefusalLimit: -1},
+			[]string{"Config.BatchSize is -1: want 1 to 5000", "Config.InFlight is -1: want 1 to 64", "Config.PollInterval is 1ns: want at least 1ms", "Config.RefusalLimit is -1ns: want at least 1ms"},
 		},
 		"too large": {o, b, dispatcher.Config{BatchSize: 5001, InFlight: 65}, []string{"Config.BatchSize is 5001", "Config.InFlight is 65"}},
 	}

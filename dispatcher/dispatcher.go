@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,9 @@ type Dispatcher struct {
 	cfg     Config
 	running atomic.Bool
 	crowd   crowd
+	// refusing are the queues that take nothing at present.
+	refusing refusing
+	trouble  trouble
 
 	sent, refused, dead, unknown atomic.Int64
 }
@@ -31,7 +35,8 @@ type Stats struct {
 	Sent int64
 	// Refused jobs were nacked or returned, each time they were.
 	Refused int64
-	// Dead jobs were refused for the last time.
+	// Dead jobs were refused for longer than Config.RefusalLimit, which events are
+	// dead of; the FailAction of others is called by a worker.
 	Dead int64
 	// Unknown jobs got no answer, or could not be put on the wire, each time they
 	// were claimed.
@@ -39,7 +44,8 @@ type Stats struct {
 }
 
 // New returns a Dispatcher. It does no I/O and starts nothing. It fails on a
-// nil store or broker, and on every bad field of cfg, by name.
+// nil store or broker, on every bad field of cfg, by name, and on a store whose queues
+// are not all in the broker's topology.
 func New(store Outbox, broker Broker, cfg Config) (*Dispatcher, error) {
 	switch {
 	case absent(store):
@@ -50,6 +56,11 @@ func New(store Outbox, broker Broker, cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	for _, queue := range store.Queues() {
+		if known := broker.Queues(); !slices.Contains(known, queue) {
+			return nil, fmt.Errorf("dispatcher: jobs may name queue %q (outbox.Config.Queues), but the broker's Config.Topology has %q: give both the same", queue, known)
+		}
 	}
 	return &Dispatcher{outbox: store, broker: broker, cfg: cfg}, nil
 }
@@ -68,6 +79,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		return errors.New("dispatcher: Run was called while it runs already")
 	}
 	defer d.running.Store(false)
+	d.cfg.Logger.InfoContext(ctx, "dispatcher: started", "queues", d.outbox.Queues(), "batch_size", d.cfg.BatchSize, "in_flight", d.cfg.InFlight)
+	defer func() { d.cfg.Logger.InfoContext(ctx, "dispatcher: stopped", "sent", d.sent.Load()) }()
 
 	// One lane at a time looks for work; it passes the turn on when it has a
 	// batch, so that claims never compete and publishing overlaps.
@@ -146,7 +159,9 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace, wake <-chan stru
 
 // failed says that a batch did not come through.
 func (d *Dispatcher) failed(ctx context.Context, err error, retryIn time.Duration) {
-	d.cfg.Logger.ErrorContext(ctx, "dispatcher: a batch failed; its jobs stay publishable", "error", err, "retry_in", retryIn)
+	if n, told := d.trouble.failed(); told {
+		d.cfg.Logger.ErrorContext(ctx, "dispatcher: batches fail; their jobs stay publishable", "error", err, "retry_in", retryIn, "failures", n)
+	}
 }
 
 // batch carries one batch, if there is work. It calls pass as soon as the claim
@@ -156,7 +171,7 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass 
 	if err := d.broker.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for the broker: %w", err)
 	}
-	claim.Except = append(claim.Except, d.broker.Unavailable()...)
+	claim.Except = append(append(claim.Except, d.broker.Unavailable()...), d.refusing.paused()...)
 	unanswered, left := 0, 0
 	leave := func() {}
 	defer func() { leave() }()
@@ -171,6 +186,9 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass 
 		transitions, unanswered, left = d.publish(ctx, jobs)
 		return transitions
 	})
+	if err == nil {
+		d.trouble.over()
+	}
 	switch {
 	case err != nil:
 		return err
@@ -189,6 +207,7 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass 
 // are no answers, and the jobs that are left as they are.
 func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []core.Transition, unanswered, left int) {
 	outcomes := d.broker.Publish(ctx, jobs)
+	d.refusing.learn(jobs, outcomes)
 	transitions = make([]core.Transition, len(jobs))
 	var refused, dead refusals
 	for i, job := range jobs {
@@ -207,13 +226,13 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 			}
 		case ackbox.Nacked:
 			refused.add(job, t.Error)
-		case ackbox.Dead:
+		case ackbox.Refused, ackbox.Dead:
 			dead.add(job, t.Error)
 		default:
 		}
 	}
-	refused.log(ctx, d.cfg.Logger, slog.LevelWarn, "dispatcher: the broker refused jobs; they are published again later")
-	dead.log(ctx, d.cfg.Logger, slog.LevelError, "dispatcher: the broker refused jobs for the last time; they are dead")
+	refused.log(ctx, d.cfg.Logger, slog.LevelWarn, "dispatcher: the broker refused jobs; a sweeper (retry.NewSweeper) has them published again")
+	dead.log(ctx, d.cfg.Logger, slog.LevelError, "dispatcher: the broker refused jobs for longer than RefusalLimit; they are given up, by a worker that calls FailAction or, if they are events, at once")
 	return transitions, unanswered, left
 }
 
@@ -227,10 +246,13 @@ func (d *Dispatcher) transition(job ackbox.Job, outcome core.Outcome) core.Trans
 	case core.NackedByBroker, core.Returned:
 		d.refused.Add(1)
 		n := job.PublishAttempt + 1
-		t.Error = fmt.Sprintf("publish %d of %d: %s by the broker: %s", n, d.cfg.MaxPublishAttempts, outcome.Status, outcome.Reason)
-		if n >= d.cfg.MaxPublishAttempts {
+		t.Error = fmt.Sprintf("publish %d: %s by the broker: %s", n, outcome.Status, outcome.Reason)
+		if job.RefusedFor >= d.cfg.RefusalLimit {
 			d.dead.Add(1)
-			t.To = ackbox.Dead
+			t.To = ackbox.Refused
+			if job.Queue == "" {
+				t.To = ackbox.Dead
+			}
 			break
 		}
 		t.To = ackbox.Nacked

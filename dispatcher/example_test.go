@@ -19,6 +19,8 @@ type twoJobs struct {
 
 func (t *twoJobs) Wake() <-chan struct{} { return nil }
 
+func (*twoJobs) Queues() []string { return []string{ackbox.DefaultQueue} }
+
 func (t *twoJobs) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	n := min(claim.Limit, len(t.jobs))
 	if n == 0 {
@@ -58,7 +60,7 @@ func Example() {
 	fmt.Printf("%+v\n", d.Stats())
 	// Output:
 	// job 1 is sent ()
-	// job 2 is nacked (publish 1 of 20: returned by the broker: no queue is bound to exchange "" with routing key "nowhere")
+	// job 2 is nacked (publish 1: returned by the broker: no queue is bound to exchange "" with routing key "nowhere")
 	// stopped: <nil>
 	// {Sent:1 Refused:1 Dead:0 Unknown:0}
 }

@@ -55,6 +55,8 @@ func (o *outbox) signal() {
 
 func (o *outbox) Wake() <-chan struct{} { return o.wake }
 
+func (o *outbox) Queues() []string { return []string{"q"} }
+
 func (o *outbox) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	jobs, err := o.take(ctx, claim)
 	if err != nil || len(jobs) == 0 {
@@ -156,6 +158,8 @@ func (b *broker) Ready(ctx context.Context) error {
 	}
 	return b.ready(ctx)
 }
+
+func (b *broker) Queues() []string { return []string{"q"} }
 
 func (b *broker) Unavailable() []string {
 	if b.away == nil {

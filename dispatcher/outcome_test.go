@@ -29,6 +29,8 @@ func TestOutcomesBecomeTransitions(t *testing.T) {
 		for i, refusals := range []int{0, 0, 4, 18, 19, 40} {
 			o.pending[i].PublishAttempt, o.pending[i].Attempt = refusals, i+1
 		}
+		o.pending[3].RefusedFor, o.pending[4].RefusedFor, o.pending[5].RefusedFor = time.Hour-1, time.Hour, 2*time.Hour
+		o.pending[5].Queue = "" // an event
 		statuses := []core.Status{core.Acked, core.NackedByBroker, core.Returned, core.NackedByBroker, core.Returned, core.NackedByBroker}
 		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
 			outcomes := make([]core.Outcome, len(jobs))
@@ -38,18 +40,18 @@ func TestOutcomesBecomeTransitions(t *testing.T) {
 			return outcomes
 		}}
 		var log bytes.Buffer
-		d := newDispatcher(t, o, b, dispatcher.Config{Backoff: perAttempt{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		d := newDispatcher(t, o, b, dispatcher.Config{Backoff: perAttempt{}, RefusalLimit: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		stop := run(t, d)
 		synctest.Wait()
 		stop()
 
 		want := []core.Transition{
 			{ID: "1", Attempt: 1, To: ackbox.Sent},
-			{ID: "2", Attempt: 2, To: ackbox.Nacked, After: time.Second, Error: "publish 1 of 20: nacked by the broker: reason 2"},
-			{ID: "3", Attempt: 3, To: ackbox.Nacked, After: 5 * time.Second, Error: "publish 5 of 20: returned by the broker: reason 3"},
-			{ID: "4", Attempt: 4, To: ackbox.Nacked, After: 19 * time.Second, Error: "publish 19 of 20: nacked by the broker: reason 4"},
-			{ID: "5", Attempt: 5, To: ackbox.Dead, Error: "publish 20 of 20: returned by the broker: reason 5"},
-			{ID: "6", Attempt: 6, To: ackbox.Dead, Error: "publish 41 of 20: nacked by the broker: reason 6"},
+			{ID: "2", Attempt: 2, To: ackbox.Nacked, After: time.Second, Error: "publish 1: nacked by the broker: reason 2"},
+			{ID: "3", Attempt: 3, To: ackbox.Nacked, After: 5 * time.Second, Error: "publish 5: returned by the broker: reason 3"},
+			{ID: "4", Attempt: 4, To: ackbox.Nacked, After: 19 * time.Second, Error: "publish 19: nacked by the broker: reason 4"},
+			{ID: "5", Attempt: 5, To: ackbox.Refused, Error: "publish 20: returned by the broker: reason 5"},
+			{ID: "6", Attempt: 6, To: ackbox.Dead, Error: "publish 41: nacked by the broker: reason 6"},
 		}
 		if got := fmt.Sprint(o.recorded); got != fmt.Sprint(want) {
 			t.Errorf("recorded\n%v, want\n%v", got, want)
@@ -57,7 +59,7 @@ func TestOutcomesBecomeTransitions(t *testing.T) {
 		if got, want := d.Stats(), (dispatcher.Stats{Sent: 1, Refused: 5, Dead: 2}); got != want {
 			t.Errorf("stats %+v, want %+v", got, want)
 		}
-		if lines := strings.Count(log.String(), "\n"); lines != 2 {
+		if lines := strings.Count(log.String(), "refused jobs"); lines != 2 {
 			t.Errorf("%d log lines for a batch, want one for the refused and one for the dead:\n%s", lines, &log)
 		}
 		for _, want := range []string{"level=WARN", "jobs=3 first_kind=k first_id=2", "level=ERROR", "jobs=2 first_kind=k first_id=5", "routing_key=q"} {

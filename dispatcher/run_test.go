@@ -274,7 +274,7 @@ func TestStopWhileWaiting(t *testing.T) {
 func TestClosedBrokerEndsRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		mq, err := memory.New(memory.Config{})
+		mq, err := memory.New(memory.Config{Topology: ackbox.Topology{Queues: []ackbox.Queue{{Name: "q"}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

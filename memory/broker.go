@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/ackbox/ackbox"
@@ -190,6 +191,9 @@ func (b *Broker) workQueue(name string) (*queue, error) {
 	}
 	return q, err
 }
+
+// Queues returns the names of the topology's queues, in its order.
+func (b *Broker) Queues() []string { return slices.Clone(b.names) }
 
 // Unavailable lists no queue: every queue of this broker takes messages.
 func (b *Broker) Unavailable() []string { return nil }

@@ -17,6 +17,7 @@ type message struct {
 	redelivered bool
 	returns     int
 	strays      int
+	renewals    int
 	cause       string // why it is in a dead queue
 	seq         uint64 // its place among the messages of its queue
 }
@@ -42,6 +43,7 @@ func onWire(job ackbox.Job) ackbox.Job {
 	if job.Ledger != "" {
 		out.Ledger = job.Ledger
 		out.Attempt = max(1, job.Attempt)
+		out.AttemptsBefore = job.AttemptsBefore
 		out.MaxAttempts = job.MaxAttempts
 		out.Resend = job.Resend
 	}
@@ -67,7 +69,7 @@ func (m *message) delivery() core.Delivery {
 	if m.cause != "" {
 		job.Headers[ackbox.HeaderError] = m.cause
 	}
-	return core.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns, Strays: m.strays}
+	return core.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns, Strays: m.strays, Renewals: m.renewals}
 }
 
 // callersHeaders copies headers without the reserved ones; it is never nil.

@@ -30,7 +30,7 @@ func (b *Broker) Retry(ctx context.Context, d core.Delivery, delay time.Duration
 	if err := b.refuses(ctx); err != nil {
 		return fmt.Errorf("memory: parking message %s for a retry: %w", d.ID, err)
 	}
-	b.ladder.park(message{job: job, strays: d.Strays}, q, delay)
+	b.ladder.park(message{job: job, strays: d.Strays, renewals: d.Renewals}, q, delay)
 	b.arm()
 	return nil
 }

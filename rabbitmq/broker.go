@@ -111,6 +111,9 @@ func (b *Broker) Ready(ctx context.Context) error {
 	}
 }
 
+// Queues returns the names of the topology's queues, in its order.
+func (b *Broker) Queues() []string { return b.cfg.Topology.QueueNames() }
+
 // Unavailable lists the queues of the topology for which nothing can be
 // published at present: those that are not declared, and those for which the
 // broker confirms nothing. A queue of the latter kind is left out when it is time

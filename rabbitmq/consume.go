@@ -72,8 +72,12 @@ type subscription struct {
 	closed     chan *amqp.Error // holds why the channel died
 	cancelled  chan string      // holds our tag if the broker cancels
 	unsettled  unsettled
-	pending    atomic.Int64  // handed out and not settled
-	progress   chan struct{} // has an element when pending may have become 0
+	// stopping is closed when intake is to end, quiet when the broker hands out nothing
+	// more: what is given back in between waits for that, or it would come here again
+	// and be returned twice.
+	stopping, quiet chan struct{}
+	pending         atomic.Int64  // handed out and not settled
+	progress        chan struct{} // has an element when pending may have become 0
 }
 
 func (b *Broker) subscribe(ctx context.Context, queue string, prefetch int) (*subscription, error) {
@@ -139,6 +143,8 @@ func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, p
 		closed:    ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancelled: ch.NotifyCancel(make(chan string, 1)),
 		progress:  make(chan struct{}, 1),
+		stopping:  make(chan struct{}),
+		quiet:     make(chan struct{}),
 	}
 	if err := ch.Qos(prefetch, 0, false); err != nil {
 		_ = ch.Close()
@@ -165,11 +171,14 @@ func (s *subscription) run(ctx context.Context, handle func(core.Delivery)) erro
 			handle(d)
 		}
 	}()
-	err := s.pump(ctx, hand)
+	untold := context.AfterFunc(ctx, func() { close(s.stopping) })
+	defer untold()
+	late, err := s.pump(ctx, hand)
 	close(hand)
 	if err == nil {
-		err = s.stop(ctx)
+		err = s.stop(ctx, late)
 	}
+	close(s.quiet)
 	<-handled
 	if err == nil {
 		err = s.awaitSettled()
@@ -179,36 +188,36 @@ func (s *subscription) run(ctx context.Context, handle func(core.Delivery)) erro
 
 // pump offers one delivery at a time until ctx ends or the subscription dies.
 // One that was not taken stays for the broker to deliver again: upon a dead
-// channel by itself, upon the end of ctx it is given back here.
-func (s *subscription) pump(ctx context.Context, hand chan<- core.Delivery) error {
+// channel by itself, upon the end of ctx it is returned, to be given back.
+func (s *subscription) pump(ctx context.Context, hand chan<- core.Delivery) (late *amqp.Delivery, err error) {
 	for {
 		var d amqp.Delivery
 		select {
 		case next, ok := <-s.deliveries:
 			if !ok {
-				return s.cause()
+				return nil, s.cause()
 			}
 			d = next
 		case _, ok := <-s.cancelled:
-			return s.ended(ok)
+			return nil, s.ended(ok)
 		case <-ctx.Done():
-			return nil
+			return nil, nil
 		}
-		select {
-		case <-ctx.Done(): // takes precedence over a handler that is free, too
-			return s.giveBack(d)
-		default:
+		if ctx.Err() != nil { // takes precedence over a handler that is free, too
+			return &d, nil
 		}
 		next := s.delivery(d)
 		select {
 		case hand <- next:
 			continue
 		case <-ctx.Done():
-			return next.Receipt.Requeue()
+			s.unsettled.forget(next.Receipt)
+			s.settled(1)
+			return &d, nil
 		case err := <-s.closed:
-			return closedBy(err)
+			return nil, closedBy(err)
 		case _, ok := <-s.cancelled:
-			return s.ended(ok)
+			return nil, s.ended(ok)
 		}
 	}
 }
@@ -224,6 +233,7 @@ func (s *subscription) delivery(d amqp.Delivery) core.Delivery {
 		Redelivered: d.Redelivered,
 		Returns:     count(d.Headers["x-delivery-count"]),
 		Strays:      count(d.Headers[ackbox.HeaderStrays]),
+		Renewals:    count(d.Headers[ackbox.HeaderRenewals]),
 		Receipt:     r,
 	}
 }
@@ -235,12 +245,18 @@ func (s *subscription) giveBack(d amqp.Delivery) error {
 	return nil
 }
 
-// stop cancels the consumer and gives back what the client has buffered.
-func (s *subscription) stop(ctx context.Context) error {
+// stop cancels the consumer and gives back what was not handed out: late, and what
+// the client has buffered.
+func (s *subscription) stop(ctx context.Context, late *amqp.Delivery) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.b.cfg.DialTimeout)
 	defer cancel()
 	if _, err := within(ctx, s.g, func() (struct{}, error) { return struct{}{}, s.ch.Cancel(consumerTag, false) }, nil); err != nil {
 		return s.g.failed(ctx, "cancel consumer", err)
+	}
+	if late != nil {
+		if err := s.giveBack(*late); err != nil {
+			return err
+		}
 	}
 	for d := range s.deliveries { // closed by the client after the last one
 		if err := s.giveBack(d); err != nil {
@@ -251,6 +267,16 @@ func (s *subscription) stop(ctx context.Context) error {
 		return s.cause()
 	}
 	return nil
+}
+
+// awaitQuiet returns at once while messages are being handed out, and waits for the
+// end of that, which is bounded, once it is under way.
+func (s *subscription) awaitQuiet() {
+	select {
+	case <-s.stopping:
+		<-s.quiet
+	default:
+	}
 }
 
 // awaitSettled waits for the receipts that are still out.

@@ -41,6 +41,9 @@ func jobMessage(job *ackbox.Job) outgoing {
 		if job.Attempt != 1 {
 			headers[ackbox.HeaderAttempt] = int64(job.Attempt)
 		}
+		if job.AttemptsBefore != 0 {
+			headers[ackbox.HeaderAttemptsBefore] = int64(job.AttemptsBefore)
+		}
 		if job.Resend != 0 {
 			headers[ackbox.HeaderResend] = int64(job.Resend)
 		}
@@ -157,6 +160,7 @@ func jobFrom(queue string, d *amqp.Delivery) ackbox.Job {
 	if ledger, ok := d.Headers[ackbox.HeaderLedger].(string); ok && ledger != "" {
 		job.Ledger = ledger
 		job.MaxAttempts = count(d.Headers[ackbox.HeaderMaxAttempts])
+		job.AttemptsBefore = count(d.Headers[ackbox.HeaderAttemptsBefore])
 		job.Resend = count(d.Headers[ackbox.HeaderResend])
 	}
 	for name, value := range d.Headers {
@@ -243,9 +247,11 @@ func copyOf(d *core.Delivery) amqp.Publishing {
 	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return bookkeeping(name) || special(name) })
 	msg.DeliveryMode = amqp.Persistent
 	msg.Headers[ackbox.HeaderAttempt] = int64(d.Attempt)
-	delete(msg.Headers, ackbox.HeaderStrays)
-	if d.Strays > 0 {
-		msg.Headers[ackbox.HeaderStrays] = int64(d.Strays)
+	for name, n := range map[string]int{ackbox.HeaderStrays: d.Strays, ackbox.HeaderRenewals: d.Renewals} {
+		delete(msg.Headers, name)
+		if n > 0 {
+			msg.Headers[name] = int64(n)
+		}
 	}
 	return msg
 }

@@ -29,8 +29,10 @@ func (r *receipt) Ack() error {
 	return r.settle("ack", func() error { return r.original.Ack(false) })
 }
 
-// Requeue implements [core.Receipt], like Ack.
+// Requeue implements [core.Receipt], like Ack. While the subscription is being ended
+// it waits until the broker hands out nothing more.
 func (r *receipt) Requeue() error {
+	r.sub.awaitQuiet()
 	return r.settle("requeue", func() error { return r.original.Nack(false, true) })
 }
 
@@ -104,6 +106,15 @@ func (u *unsettled) remove(r *receipt) {
 		r.after.before = r.before
 	}
 	r.before, r.after = nil, nil
+}
+
+// forget drops a receipt that was not handed out after all.
+func (u *unsettled) forget(r core.Receipt) {
+	if r, ok := r.(*receipt); ok {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.remove(r)
+	}
 }
 
 func (u *unsettled) settle(r *receipt, tell func() error) error {

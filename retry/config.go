@@ -35,15 +35,28 @@ type Ledger interface {
 type Sent interface {
 	// Ages returns how old the sent jobs of each queue are.
 	Ages(ctx context.Context) ([]core.QueueAge, error)
-	// Resend makes up to limit sent jobs of queue publishable again that
-	// nobody has vouched for since before, and for at least idle.
+	// Resend makes up to limit sent jobs of queue publishable again that are in
+	// nobody's hands and were not seen since before, and for at least idle.
 	Resend(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
+}
+
+// Instances is the part of the jobs table that knows who is alive and what is in
+// whose hands.
+type Instances interface {
+	// Beat says that instance is alive; Leave that it has ended.
+	Beat(ctx context.Context, instance core.Instance) (core.Census, error)
+	Leave(ctx context.Context, id string) error
+	// TakeBack takes up to limit jobs from dead instances.
+	TakeBack(ctx context.Context, limit int) (int, error)
+	// Unattended lists the queues with old jobs that nobody takes.
+	Unattended(ctx context.Context) ([]core.Unattended, error)
 }
 
 // Store is the whole jobs table as a sweeper sees it; *outbox.Store is one.
 type Store interface {
 	Ledger
 	Sent
+	Instances
 }
 
 // Partitions is what a Store may be besides: a table in daily partitions.
@@ -87,10 +100,9 @@ type Config struct {
 	// fields or as "@every <duration>" of whole seconds. Defaults "@every 5s",
 	// "@every 30s" and "@every 1m". Every instance runs them.
 	Rearm, Resend, Purge string
-	// StuckAfter is how long nobody must have vouched for a sent job before it
-	// can be taken for lost. Workers vouch for what they hold every
-	// worker.Config.VouchInterval (30 s); StuckAfter must be more than four
-	// times that. Default 10 minutes; 1 s to 30 days.
+	// StuckAfter is how long a sent job must have been in nobody's hands, as far as
+	// is known, before it can be taken for lost. A worker puts on record what it has
+	// held for a second. Default 10 minutes; 2 s to 30 days.
 	StuckAfter time.Duration
 	// Retention is how long done, cancelled and publish-only rows are kept.
 	// Until then a late duplicate is still recognised. Default 3 days; up to
@@ -129,8 +141,8 @@ func (c Config) validate() error {
 			bad("%s %.100q is no cron spec: want five fields or \"@every 30s\": %w", s.field, s.spec, err)
 		}
 	}
-	if c.StuckAfter < time.Second || c.StuckAfter > maxStuck {
-		bad("StuckAfter is %v: want at least 1s and at most %v", c.StuckAfter, maxStuck)
+	if c.StuckAfter < minStuck || c.StuckAfter > maxStuck {
+		bad("StuckAfter is %v: want at least 2s and at most %v", c.StuckAfter, maxStuck)
 	}
 	if c.Retention < 0 || c.Retention > maxRetention {
 		bad("Retention is %v: want 0 (the default) or more, at most %v", c.Retention, maxRetention)
@@ -146,6 +158,7 @@ func (c Config) validate() error {
 
 // Far enough from what times and durations can hold.
 const (
+	minStuck     = 2 * time.Second // what was taken in just before is on record by then
 	maxStuck     = 30 * 24 * time.Hour
 	maxRetention = 100 * 365 * 24 * time.Hour
 	maxSpec      = 500 // bytes; every minute of an hour by its number takes 169

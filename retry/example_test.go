@@ -76,6 +76,16 @@ func (emptyLedger) Resend(context.Context, string, time.Time, time.Duration, int
 	return 0, nil
 }
 
+func (emptyLedger) Beat(context.Context, core.Instance) (core.Census, error) {
+	return core.Census{}, nil
+}
+
+func (emptyLedger) Leave(context.Context, string) error { return nil }
+
+func (emptyLedger) TakeBack(context.Context, int) (int, error) { return 0, nil }
+
+func (emptyLedger) Unattended(context.Context) ([]core.Unattended, error) { return nil, nil }
+
 // Run a Sweeper beside dispatcher and worker, in every instance; or sweep by
 // hand, as here.
 func ExampleSweeper() {

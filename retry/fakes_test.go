@@ -19,6 +19,39 @@ type store struct {
 	purgeDead func(ctx context.Context, retention time.Duration, limit int) (int, error)
 	ages      func(ctx context.Context) ([]core.QueueAge, error)
 	resend    func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
+
+	beat       func(core.Instance) error
+	leave      func(id string) error
+	takeBack   func(limit int) (int, error)
+	unattended func() ([]core.Unattended, error)
+}
+
+func (s *store) Beat(_ context.Context, instance core.Instance) (core.Census, error) {
+	if s.beat == nil {
+		return core.Census{Sweepers: 1}, nil
+	}
+	return core.Census{Sweepers: 1}, s.beat(instance)
+}
+
+func (s *store) Leave(_ context.Context, id string) error {
+	if s.leave == nil {
+		return nil
+	}
+	return s.leave(id)
+}
+
+func (s *store) TakeBack(_ context.Context, limit int) (int, error) {
+	if s.takeBack == nil {
+		return 0, nil
+	}
+	return s.takeBack(limit)
+}
+
+func (s *store) Unattended(context.Context) ([]core.Unattended, error) {
+	if s.unattended == nil {
+		return nil, nil
+	}
+	return s.unattended()
 }
 
 func (s *store) NackedQueues(context.Context) ([]string, error) {

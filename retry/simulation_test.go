@@ -24,14 +24,17 @@ type world struct {
 	open  []*simJob // those not done
 	queue []*simCopy
 	held  [][]*simCopy // by worker
+	// instance is the worker's, and dead since when one that has crashed is silent.
+	instance []int
+	dead     map[int]time.Time
 	// toBack: requeued messages join the end of the queue, as RabbitMQ's quorum
 	// queues without a delivery limit have it, and not its head.
 	toBack bool
-	// mute workers cannot reach the ledger, until then: for less than a quarter
-	// of StuckAfter, less the interval of vouching.
-	mute   []time.Time
-	resent int
-	found  []time.Duration // how long lost jobs were lost
+	// mute workers cannot reach the ledger, from and until then: for less than a
+	// quarter of StuckAfter.
+	muteFrom, mute []time.Time
+	resent         int
+	found          []time.Duration // how long lost jobs were lost
 }
 
 type simJob struct {
@@ -39,24 +42,68 @@ type simJob struct {
 	state    ackbox.State
 	sent     time.Time
 	seen     time.Time
+	holder   int // the instance that has it in hand, by the ledger; 0 for none
 	finished time.Time
 	live     int // copies that are in the queue or held
 	lost     time.Time
 }
 
 type simCopy struct {
-	job     *simJob
-	taken   time.Time
-	vouched time.Time
-	until   time.Time // when its handler is done
+	job   *simJob
+	taken time.Time
+	until time.Time // when its handler is done
 }
 
 const (
 	simStuck = 10 * time.Minute
-	simVouch = 30 * time.Second
 	simSweep = 30 * time.Second
 	prefetch = 8
 )
+
+func newWorld(t *testing.T, seed1, seed2 uint64, workers int) *world {
+	w := &world{
+		t: t, rand: rand.New(rand.NewPCG(seed1, seed2)), now: epoch, held: make([][]*simCopy, workers), dead: make(map[int]time.Time),
+		muteFrom: make([]time.Time, workers), mute: make([]time.Time, workers), instance: make([]int, workers),
+	}
+	for i := range w.instance {
+		w.instance[i] = i + 1
+	}
+	return w
+}
+
+func (w *world) Beat(context.Context, core.Instance) (core.Census, error) { return core.Census{}, nil }
+
+func (w *world) Leave(context.Context, string) error { return nil }
+
+func (w *world) Unattended(context.Context) ([]core.Unattended, error) { return nil, nil }
+
+// TakeBack takes what waited there from instances that are silent. (What runs is sent
+// again at once, and tells nothing about the sweep for lost jobs.)
+func (w *world) TakeBack(context.Context, int) (int, error) {
+	for i, id := range w.instance {
+		if w.isMute(i) && w.now.Sub(w.muteFrom[i]) >= core.Silence {
+			w.letGo(id)
+		}
+	}
+	for id, since := range w.dead {
+		if w.now.Sub(since) >= core.Silence {
+			w.letGo(id)
+			delete(w.dead, id)
+		}
+	}
+	return 0, nil
+}
+
+// letGo is the end of what the ledger has on record for an instance.
+func (w *world) letGo(id int) {
+	for _, j := range w.open {
+		if j.holder == id {
+			j.holder, j.seen = 0, w.now
+		}
+	}
+}
+
+func (w *world) isMute(worker int) bool { return w.now.Before(w.mute[worker]) }
 
 func (w *world) NackedQueues(context.Context) ([]string, error) { return nil, nil }
 
@@ -89,11 +136,11 @@ func (w *world) Ages(context.Context) ([]core.QueueAge, error) {
 func (w *world) Resend(_ context.Context, _ string, before time.Time, idle time.Duration, limit int) (int, error) {
 	n := 0
 	for _, j := range w.jobs {
-		if n == limit || j.state != ackbox.Sent || !j.seen.Before(before) || !j.seen.Before(w.now.Add(-idle)) {
+		if n == limit || j.state != ackbox.Sent || j.holder != 0 || !j.seen.Before(before) || !j.seen.Before(w.now.Add(-idle)) {
 			continue
 		}
 		if j.live > 0 {
-			w.t.Errorf("%v: job %d was resent, but a copy is alive (vouched for at %v, bound %v)", w.clock(w.now), j.id, w.clock(j.seen), w.clock(before))
+			w.t.Errorf("%v: job %d was resent, but a copy is alive (seen at %v, bound %v)", w.clock(w.now), j.id, w.clock(j.seen), w.clock(before))
 		}
 		w.found = append(w.found, w.now.Sub(j.lost))
 		j.state = ackbox.Pending
@@ -133,16 +180,16 @@ func (w *world) step(service func() time.Duration) {
 			c := w.queue[0]
 			w.queue = w.queue[1:]
 			redelivered := !c.taken.IsZero()
-			c.taken, c.vouched, c.until = w.now, w.now, w.now.Add(service())
+			c.taken, c.until = w.now, w.now.Add(service())
 			w.held[i] = append(w.held[i], c)
 			if redelivered {
 				// Heard at once, that is some time before the next second.
-				w.vouch(i, c)
+				w.hold(i, c)
 			}
 		}
 		w.held[i] = slices.DeleteFunc(w.held[i], func(c *simCopy) bool {
 			// One of a worker's slots finishes what was taken first.
-			if w.now.Before(c.until) || w.now.Before(w.mute[i]) {
+			if w.now.Before(c.until) || w.isMute(i) {
 				return false
 			}
 			c.job.live--
@@ -152,34 +199,35 @@ func (w *world) step(service func() time.Duration) {
 			return true
 		})
 		for _, c := range w.held[i] {
-			// New ones after a second, then by interval.
-			if d := w.now.Sub(c.taken); d == time.Second || w.now.Sub(c.vouched) >= simVouch {
-				w.vouch(i, c)
+			// New ones after a second, once; all of them when it can be heard again.
+			if w.now.Sub(c.taken) == time.Second || w.now.Equal(w.mute[i]) {
+				w.hold(i, c)
 			}
 		}
 	}
 }
 
-func (w *world) vouch(worker int, c *simCopy) {
-	if w.now.Before(w.mute[worker]) {
-		return
-	}
-	c.vouched = w.now
-	if c.job.state == ackbox.Sent {
-		c.job.seen = w.now
+func (w *world) hold(worker int, c *simCopy) {
+	if !w.isMute(worker) && c.job.state == ackbox.Sent {
+		c.job.holder, c.job.seen = w.instance[worker], w.now
 	}
 }
 
-// crash makes a worker's copies return to the queue. Those of an orderly stop
-// are vouched for a last time.
+// crash makes a worker's copies return to the queue. Upon an orderly stop the ledger
+// hears of them a last time. What comes next is another instance.
 func (w *world) crash(worker int, orderly bool) {
 	back := w.held[worker]
 	w.held[worker] = nil
-	if orderly {
+	if orderly && !w.isMute(worker) {
 		for _, c := range back {
-			w.vouch(worker, c)
+			w.hold(worker, c)
 		}
+		w.letGo(w.instance[worker])
+	} else {
+		w.dead[w.instance[worker]] = w.now
 	}
+	w.instance[worker] += len(w.instance)
+	w.mute[worker] = time.Time{}
 	if w.toBack {
 		w.queue = append(w.queue, back...)
 	} else {
@@ -206,7 +254,8 @@ func TestSimulatedLife(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: epoch, held: make([][]*simCopy, 3), toBack: seed%2 == 1, mute: make([]time.Time, 3)}
+			w := newWorld(t, seed, 7, 3)
+			w.toBack = seed%2 == 1
 			sweepers := make([]*retry.Sweeper, 1+seed%3)
 			for i := range sweepers {
 				sweepers[i] = newSweeper(t, w, w, retry.Config{StuckAfter: simStuck})
@@ -230,6 +279,7 @@ func TestSimulatedLife(t *testing.T) {
 				if !calm {
 					w.mishap()
 				}
+				_, _ = w.TakeBack(t.Context(), 0)
 				for i, s := range sweepers {
 					if (second+7*i)%int(simSweep/time.Second) == 0 {
 						_, _ = s.Resend(t.Context()) // errors: the broker's, on purpose
@@ -251,14 +301,16 @@ func (w *world) mishap() {
 	case 0:
 		w.wipe()
 	case 1, 2:
-		// Within a second of intake nobody has vouched: see package worker.
+		// Within a second of intake nothing is on record: see package worker.
 		if worker := w.rand.IntN(len(w.held)); !slices.ContainsFunc(w.held[worker], func(c *simCopy) bool { return w.now.Sub(c.taken) < time.Second }) {
 			w.crash(worker, false)
 		}
 	case 3, 4:
 		w.crash(w.rand.IntN(len(w.held)), true)
 	case 5, 6:
-		w.mute[w.rand.IntN(len(w.held))] = w.now.Add(simStuck/4 - simVouch - 2*time.Second)
+		if worker := w.rand.IntN(len(w.held)); !w.isMute(worker) {
+			w.muteFrom[worker], w.mute[worker] = w.now, w.now.Add(simStuck/4-2*time.Second)
+		}
 	}
 }
 
@@ -266,7 +318,7 @@ func (w *world) mishap() {
 func TestSimulatedLossIsFoundInTime(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
-		w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 8)), now: epoch, held: make([][]*simCopy, 2), mute: make([]time.Time, 3)}
+		w := newWorld(t, seed, 8, 2)
 		s := newSweeper(t, w, w, retry.Config{StuckAfter: simStuck})
 		lossAt := 1800 + w.rand.IntN(3600)
 		for second := range 3 * 3600 {

@@ -39,7 +39,9 @@ func NewSweeper(store Store, broker Broker, cfg Config) (*Sweeper, error) {
 	return &Sweeper{store: store, broker: broker, cfg: cfg, suspects: make(map[string]suspicion)}, nil
 }
 
-// Run runs the sweeps by their schedules until ctx ends, waits for the
+// Run runs the sweeps by their schedules until ctx ends, and beside them, every 3 s,
+// takes back what dead instances had in hand; it says which queues have old jobs that
+// nobody takes. Then it waits for the
 // statements in hand (the store bounds them) and returns nil. A failing or
 // panicking sweep is logged and runs again at its next time. A sweep that is
 // still running at its next time is not started twice. It returns an error if
@@ -76,9 +78,11 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			return fmt.Errorf("retry: schedule the %s sweep: %w", sweep.name, err)
 		}
 	}
+	s.cfg.Logger.InfoContext(ctx, "retry: sweeper started", "rearm", s.cfg.Rearm, "resend", s.cfg.Resend, "purge", s.cfg.Purge)
 	c.Start()
-	<-ctx.Done()
+	newPresence(s).run(ctx)
 	<-c.Stop().Done()
+	s.cfg.Logger.InfoContext(ctx, "retry: sweeper stopped")
 	return nil
 }
 

@@ -116,7 +116,7 @@ func TestPayloadsAreNotLogged(t *testing.T) {
 
 	quick, err := retry.Fixed(time.Millisecond)
 	must(t, "Fixed", err)
-	d, err := dispatcher.New(store, broker, dispatcher.Config{Backoff: quick, MaxPublishAttempts: 2, Logger: out.logger()})
+	d, err := dispatcher.New(store, broker, dispatcher.Config{Backoff: quick, RefusalLimit: time.Millisecond, Logger: out.logger()})
 	must(t, "dispatcher.New", err)
 	w, err := worker.New(store, broker, reg, worker.Config{Backoff: quick, FailActionAttempts: 2, MaxAttempts: 2, Logger: out.logger()})
 	must(t, "worker.New", err)

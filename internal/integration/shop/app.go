@@ -61,7 +61,6 @@ type Config struct {
 const (
 	statementTimeout = 2 * time.Second
 	confirmTimeout   = 2 * time.Second
-	vouchInterval    = 500 * time.Millisecond
 )
 
 // App is one instance of the shop.
@@ -117,7 +116,7 @@ func (a *App) openLoops() error {
 	}
 	a.Dispatcher, err = dispatcher.New(a.Store, a.Broker, dispatcher.Config{
 		BatchSize: a.cfg.Batch, PollInterval: 50 * time.Millisecond,
-		Backoff: backoff, MaxPublishAttempts: 1000, Logger: a.cfg.Logger,
+		Backoff: backoff, Logger: a.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -140,7 +139,7 @@ func (a *App) openLoops() error {
 	}
 	a.Worker, err = worker.New(a.Store, a.Broker, reg, worker.Config{
 		Queues: queues, Concurrency: a.cfg.Concurrency, Backoff: backoff,
-		JobTimeout: a.cfg.JobTimeout, Grace: 3 * time.Second, VouchInterval: vouchInterval, Logger: a.cfg.Logger,
+		JobTimeout: a.cfg.JobTimeout, Grace: 3 * time.Second, Logger: a.cfg.Logger,
 	})
 	return err
 }
