@@ -37,8 +37,9 @@ func build(t *testing.T, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	const program = `package main
-import ("github.com/ackbox/ackbox"; "github.com/ackbox/ackbox/outbox")
-func main() { var s *outbox.Store; _, _ = s.Relay(nil, core.Claim{}, nil) }`
+import "github.com/ackbox/ackbox/outbox"
+var Relay = (*outbox.Store).Relay
+func main() { if Relay == nil { panic("no Relay") } }`
 	source, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "probe")
 	if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ package main
 import "slices"
 
 // mutants are all.
-var mutants = slices.Concat(general, ledger)
+var mutants = slices.Concat(general, working, ledger)
 
 // ledger are those of who has a job in hand, and of what counts as a try.
 var ledger = []mutant{
@@ -81,7 +81,7 @@ var ledger = []mutant{
 	},
 	{
 		5, "take another copy's completion for one's own", "outbox/complete.go",
-		"!ok || !finished.Equal(at):", "!ok:",
+		"!ok || !finished.Equal(at):", "!ok || at.IsZero():",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
