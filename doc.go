@@ -1,6 +1,6 @@
-// Package ackbox holds the words that applications and all packages of Ackbox share:
-// a [Job], its [Args] and its [State], the [Topology] of queues and exchanges, and the
-// errors that mean something to a handler.
+// Package ackbox holds the words of Ackbox that applications meet: a [Job], its [Args]
+// and its [State], the [Topology] of queues and exchanges, what a handler's context says
+// about the call it is in ([RunFrom]), and the errors that mean something to a handler.
 //
 // It owns no I/O, starts nothing and imports the standard library only.
 //
@@ -13,15 +13,18 @@
 //	       ┌─────────┐ ───────────────▶ ┌──────┐ ─────────────────▶ ┌──────┐
 //	──────▶│ pending │                  │ sent │                    │ done │
 //	commit └─────────┘ ◀─────────────── └──────┘                    └──────┘
-//	  ▲ │      │  ▲     try again, or       │
-//	  │ │      │  │     lost on the way     │ out of tries, permanent:
-//	  │ │ nack,│  │ due                    │ FailAction ran
-//	  │ │ return  │                        ▼
-//	  │ │   ┌──────────┐  refused once   ┌──────┐
-//	  │ │   │  nacked  │ ──────────────▶ │ dead │──┐
-//	  │ │   └──────────┘    too often    └──────┘  │ an operator requeues
-//	  │ └──▶ cancelled (by an operator)            │
-//	  └────────────────────────────────────────────┘
+//	  ▲ │      │  ▲     try again, or         │
+//	  │ │      │  │     lost on the way       │ out of tries, permanent:
+//	  │ │ nack,│  │ due                      │ FailAction ran
+//	  │ │ return  │                          ▼
+//	  │ │   ┌────────┐ too long ┌─────────┐ ┌──────┐
+//	  │ │   │ nacked │ ───────▶ │ refused │▶│ dead │──┐
+//	  │ │   └────────┘          └─────────┘ └──────┘  │ an operator requeues
+//	  │ └──▶ cancelled (by an operator)               │
+//	  └───────────────────────────────────────────────┘
+//
+// A refused job is one that the broker has refused for too long: a worker of its queue
+// calls FailAction, and then it is dead.
 //
 // RabbitMQ is only the road between dispatcher and worker: wipe its disk and
 // whatever is not done, dead or cancelled is sent again.

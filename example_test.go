@@ -1,6 +1,7 @@
 package ackbox_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/ackbox/ackbox"
@@ -23,4 +24,23 @@ func ExampleTopology() {
 	// Output:
 	// [orders mail] <nil>
 	// ackbox: Queues[0].Bindings[0].Exchange "shopp" is not among Exchanges
+}
+
+// A logger, or a client that wants an idempotency key, finds the job in the context.
+func ExampleRunFrom() {
+	key := func(ctx context.Context) string {
+		run, ok := ackbox.RunFrom(ctx)
+		if !ok {
+			return "not in a handler"
+		}
+		return run.Job.ID
+	}
+	fmt.Println(key(context.Background()))
+
+	// A worker does this, and so does a test of a handler.
+	ctx := ackbox.WithRun(context.Background(), ackbox.Run{Job: ackbox.Job{ID: "018f", Kind: "order.confirm"}})
+	fmt.Println(key(ctx))
+	// Output:
+	// not in a handler
+	// 018f
 }

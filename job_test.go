@@ -13,7 +13,7 @@ func TestStates(t *testing.T) {
 	t.Parallel()
 	final := []ackbox.State{ackbox.Done, ackbox.Dead, ackbox.Cancelled}
 	states := ackbox.States()
-	if len(states) != 6 {
+	if len(states) != 7 {
 		t.Errorf("%d states: %v", len(states), states)
 	}
 	for _, s := range states {

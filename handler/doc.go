@@ -1,12 +1,16 @@
-// Package handler owns how Go code is called for a job: the [Handler]
-// interface, handlers typed by their arguments ([Typed]), the [Registry] that
-// finds the handler of a kind, and [Middleware] around Consume.
+// Package handler owns how Go code is called for a job: the [Handler] interface,
+// handlers and functions typed by their arguments ([Typed], [RegisterFunc]), the
+// [Registry] of the kinds that an application can handle, and [Middleware] around
+// every call.
 //
-// It promises that a panic of a handler or of middleware never leaves it (it
-// becomes a [PanicError] with its stack), that a payload which does not decode into a handler's arguments
-// never reaches Consume (it becomes a [DecodeError], which no retry can mend),
-// and that every mistake in registering is reported by [Registry.Err], which
-// worker.New asks.
+// A handler needs one method, Consume. A second one, FailAction, may be left out: it
+// is called once a job is given up.
+//
+// It promises that a panic of a handler or of middleware never leaves it (it becomes a
+// [PanicError] with its stack), that a typed handler is never called without its
+// arguments (a payload that does not decode into them is a [DecodeError], a failure
+// like any other), and that every mistake in registering is reported by
+// [Registry.Err], which worker.New asks.
 //
 // It knows neither brokers nor databases and starts no goroutine.
 package handler

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/registry"
 )
 
 // ConfirmOrder are the arguments of a job.
@@ -31,10 +32,25 @@ func (Confirmer) Consume(_ context.Context, job handler.Job[ConfirmOrder]) error
 	return nil
 }
 
-// FailAction is called once the job is given up.
+// FailAction is called once the job is given up. It may be left out.
 func (Confirmer) FailAction(_ context.Context, job handler.Job[ConfirmOrder], cause error) error {
 	fmt.Printf("gave up order %d: %v\n", job.Args.OrderID, cause)
 	return nil
+}
+
+// work does what a worker does with a delivered job whose tries are used up when its
+// first has failed.
+func work(reg *handler.Registry, kind, payload string) {
+	entry, _ := registry.Lookup(reg, kind)
+	job := ackbox.Job{Kind: kind, Payload: []byte(payload)}
+	err := entry.Handler.Consume(context.Background(), job)
+	if err == nil {
+		return
+	}
+	fmt.Println("failed:", err)
+	if err := entry.Handler.FailAction(context.Background(), job, err); err != nil {
+		fmt.Println("dead:", err)
+	}
 }
 
 func Example() {
@@ -46,44 +62,70 @@ func Example() {
 		return
 	}
 
-	// What a worker does with a delivered job:
-	entry, _ := reg.Lookup("order.confirm")
-	ctx := context.Background()
-	fmt.Println(entry.Handler.Consume(ctx, ackbox.Job{Kind: "order.confirm", Payload: []byte(`{"order_id":7}`)}))
-
-	broken := ackbox.Job{Kind: "order.confirm", Payload: []byte(`{"order_id":"seven"}`)}
-	err := entry.Handler.Consume(ctx, broken)
-	fmt.Println(err)
-	fmt.Println(entry.Handler.FailAction(ctx, broken, err))
+	work(reg, "order.confirm", `{"order_id":7}`)
+	work(reg, "order.confirm", `{"order_id":0}`)
+	work(reg, "order.confirm", `{"order_id":"seven"}`)
 	// Output:
 	// confirmed order 7
-	// <nil>
-	// decode the payload of a order.confirm job: a string cannot be field "order_id" of type int (byte 19)
-	// gave up order 0: decode the payload of a order.confirm job: a string cannot be field "order_id" of type int (byte 19)
-	// <nil>
+	// failed: which order?
+	// gave up order 0: which order?
+	// failed: decode the payload of a order.confirm job: a string cannot be field "order_id" of type int (byte 19)
+	// dead: FailAction was not called: decode the payload of a order.confirm job: a string cannot be field "order_id" of type int (byte 19)
 }
 
-// Middleware wraps every Consume: here one that counts, outside of one that
-// turns a slow job away.
+// A function will do where a handler needs nothing but what it closes over.
+func ExampleRegisterFunc() {
+	reg := handler.NewRegistry()
+	handler.RegisterFunc(reg, func(_ context.Context, job handler.Job[ConfirmOrder]) error {
+		fmt.Println("confirmed order", job.Args.OrderID)
+		return nil
+	})
+	work(reg, "order.confirm", `{"order_id":7}`)
+	// Output:
+	// confirmed order 7
+}
+
+// What is called for jobs that are given up is a function, too.
+func ExampleWithFailAction() {
+	confirm := func(context.Context, handler.Job[ConfirmOrder]) error {
+		return errors.New("the mail server is away")
+	}
+	alert := func(_ context.Context, job handler.Job[ConfirmOrder], cause error) error {
+		fmt.Printf("call the customer of order %d: %v\n", job.Args.OrderID, cause)
+		return nil
+	}
+	reg := handler.NewRegistry()
+	handler.RegisterFunc(reg, confirm, handler.WithFailAction(alert))
+	work(reg, "order.confirm", `{"order_id":7}`)
+	// Output:
+	// failed: the mail server is away
+	// call the customer of order 7: the mail server is away
+}
+
+// Middleware wraps every call, of Consume and of FailAction, and can tell them apart.
 func ExampleRegistry_Use() {
 	reg := handler.NewRegistry()
 	handler.Register(reg, Confirmer{})
-	calls := 0
-	reg.Use(
-		func(next handler.ConsumeFunc) handler.ConsumeFunc {
-			return func(ctx context.Context, job ackbox.Job) error {
-				calls++
-				return next(ctx, job)
+	reg.Use(func(next handler.Func) handler.Func {
+		return func(ctx context.Context, job ackbox.Job) error {
+			name := "Consume"
+			if run, _ := ackbox.RunFrom(ctx); run.Cause != nil {
+				name = "FailAction"
 			}
-		},
-		handler.Timeout(time.Second),
-	)
-	entry, _ := reg.Lookup("order.confirm")
-	_ = entry.Handler.Consume(context.Background(), ackbox.Job{Payload: []byte(`{"order_id":7}`)})
-	fmt.Println("calls:", calls)
+			fmt.Println("begin", name)
+			err := next(ctx, job)
+			fmt.Println("end", name)
+			return err
+		}
+	})
+	work(reg, "order.confirm", `{"order_id":0}`)
 	// Output:
-	// confirmed order 7
-	// calls: 1
+	// begin Consume
+	// end Consume
+	// failed: which order?
+	// begin FailAction
+	// gave up order 0: which order?
+	// end FailAction
 }
 
 // A mistake in registering is kept and reported once, with all others.

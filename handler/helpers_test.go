@@ -2,10 +2,25 @@ package handler_test
 
 import (
 	"context"
+	"testing"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/registry"
 )
+
+// handlerOf is the handler of a kind as a worker calls it.
+func handlerOf(t *testing.T, r *handler.Registry, kind string) registry.Handler {
+	t.Helper()
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	e, ok := registry.Lookup(r, kind)
+	if !ok {
+		t.Fatalf("no handler for %s", kind)
+	}
+	return e.Handler
+}
 
 // greet is a job's arguments; its Kind has a value receiver.
 type greet struct {

@@ -2,108 +2,52 @@ package handler
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/ackbox/ackbox"
 )
 
-// ConsumeFunc is the signature of [Handler].Consume.
-type ConsumeFunc func(ctx context.Context, job ackbox.Job) error
+// Func is one call of a handler, as [Middleware] sees it: of Consume or of FailAction.
+type Func = func(ctx context.Context, job ackbox.Job) error
 
-// Middleware wraps Consume: tracing, logging, limits of an application's own.
-// What it returns is called for every job, from many goroutines at once. A
-// panic further in reaches it as a [PanicError]; its own becomes one, too.
-// FailAction is not wrapped.
-type Middleware func(next ConsumeFunc) ConsumeFunc
+// Middleware wraps every call of a handler, of Consume and of FailAction: tracing,
+// logging, limits of an application's own. ackbox.RunFrom(ctx) tells the two apart:
+// its Cause is nil in Consume, and why the job is given up in FailAction.
+// Where a handler has no FailAction nothing is called.
+//
+// What a Middleware returns is called for every job, from many goroutines at once. A
+// panic further in reaches it as a [PanicError]; its own becomes one, too. An error
+// that it returns counts as the handler's. One that turns jobs away should let
+// FailAction pass: its calls are few, and after the last the job is dead.
+type Middleware func(next Func) Func
 
-// Timeout ends the context of Consume after d. The worker applies it with the
-// job's timeout; use it yourself only to be stricter.
-func Timeout(d time.Duration) Middleware {
-	return func(next ConsumeFunc) ConsumeFunc {
-		return func(ctx context.Context, job ackbox.Job) error {
-			ctx, cancel := context.WithTimeout(ctx, d)
-			defer cancel()
-			return next(ctx, job)
-		}
-	}
-}
-
-// Log writes one line for each Consume to logger (nil means slog.Default()):
-// kind, id, try, duration and error; at level debug when it succeeded and warn
-// when it failed. It never logs payloads.
+// Log writes one line for each call to logger (nil means slog.Default()): kind, id,
+// try, duration and error, "Consume" or "FailAction" as its call; at level debug when it
+// succeeded and warn when it failed. It never logs payloads. The worker warns of failed
+// tries itself: Log is for those who want every call, or how long it took.
 func Log(logger *slog.Logger) Middleware {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	return func(next ConsumeFunc) ConsumeFunc {
+	return func(next Func) Func {
 		return func(ctx context.Context, job ackbox.Job) error {
 			start := time.Now()
 			err := next(ctx, job)
+			call := "Consume"
+			if run, _ := ackbox.RunFrom(ctx); run.Cause != nil {
+				call = "FailAction"
+			}
 			attrs := []slog.Attr{
-				slog.String("kind", job.Kind), slog.String("id", job.ID),
+				slog.String("call", call), slog.String("kind", job.Kind), slog.String("id", job.ID),
 				slog.Int("attempt", job.Attempt), slog.Duration("took", time.Since(start)),
 			}
 			if err != nil {
-				logger.LogAttrs(ctx, slog.LevelWarn, "job failed", append(attrs, slog.Any("error", err))...)
+				logger.LogAttrs(ctx, slog.LevelWarn, "handler: a call failed", append(attrs, slog.Any("error", err))...)
 			} else {
-				logger.LogAttrs(ctx, slog.LevelDebug, "job done", attrs...)
+				logger.LogAttrs(ctx, slog.LevelDebug, "handler: a call succeeded", attrs...)
 			}
 			return err
 		}
-	}
-}
-
-// PanicError is a panic of a handler, as an error.
-type PanicError struct {
-	// Value is what was panicked with.
-	Value any
-	// Stack is the goroutine's stack at the panic.
-	Stack []byte
-}
-
-// Error implements error; the stack is not part of it.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// guarded is a Handler with its middleware on, whose panics are errors.
-type guarded struct {
-	consume ConsumeFunc
-	inner   Handler
-}
-
-func guard(h Handler, middleware []Middleware) Handler {
-	// Recovered twice: next to the handler, so that logging and tracing
-	// middleware see a failure like any other, and around them all.
-	consume := recovering(h.Consume)
-	for _, wrap := range slices.Backward(middleware) {
-		consume = wrap(consume)
-	}
-	return guarded{consume: recovering(consume), inner: h}
-}
-
-func recovering(next ConsumeFunc) ConsumeFunc {
-	return func(ctx context.Context, job ackbox.Job) (err error) {
-		defer recovered(&err)
-		return next(ctx, job)
-	}
-}
-
-// Consume implements Handler.
-func (g guarded) Consume(ctx context.Context, job ackbox.Job) error {
-	return g.consume(ctx, job)
-}
-
-// FailAction implements Handler.
-func (g guarded) FailAction(ctx context.Context, job ackbox.Job, cause error) (err error) {
-	defer recovered(&err)
-	return g.inner.FailAction(ctx, job, cause)
-}
-
-func recovered(err *error) {
-	if p := recover(); p != nil {
-		*err = &PanicError{Value: p, Stack: debug.Stack()}
 	}
 }

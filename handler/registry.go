@@ -1,21 +1,23 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/name"
+	"github.com/ackbox/ackbox/internal/registry"
 )
 
-// Registry maps kinds to handlers. Register everything while the application
-// starts, then give the Registry to worker.New. The zero Registry is empty and
-// ready. Safe for concurrent use.
+// Registry holds the handlers of an application by kind. Register everything while
+// the application starts, then give the Registry to worker.New. The zero Registry is
+// empty and ready. Safe for concurrent use.
 type Registry struct {
 	mu         sync.RWMutex
-	entries    map[string]*Entry
+	kinds      map[string]*registration
 	middleware []Middleware
 	errs       []error
 }
@@ -25,79 +27,25 @@ func NewRegistry() *Registry {
 	return &Registry{}
 }
 
-// Backoff decides how long a job waits after its attempt-th try has failed
-// (attempt counts from 1). Package retry has policies. It must be safe for
-// concurrent use.
-type Backoff interface {
-	Next(attempt int) time.Duration
-}
-
-// Entry is what is registered for one kind.
-type Entry struct {
-	// Kind is the kind of the jobs.
-	Kind string
-	// Handler is called for them.
-	Handler Handler
-	// Timeout bounds each call; 0 means the worker's default.
-	Timeout time.Duration
-	// Backoff spaces the tries; nil means the worker's default.
-	Backoff Backoff
-
-	middleware []Middleware
-}
-
-// Option sets up one registration.
-type Option func(*Entry) error
-
-const maxTimeout = 30 * 24 * time.Hour
-
-// WithTimeout bounds each call of this handler, of Consume and of FailAction,
-// instead of the worker's default. d must be positive, and at most 30 days.
-func WithTimeout(d time.Duration) Option {
-	return func(e *Entry) error {
-		if d <= 0 || d > maxTimeout {
-			return fmt.Errorf("WithTimeout is %v: want more than 0 and at most %v", d, maxTimeout)
-		}
-		e.Timeout = d
-		return nil
-	}
-}
-
-// WithBackoff spaces this handler's tries instead of the worker's default.
-func WithBackoff(b Backoff) Option {
-	return func(e *Entry) error {
-		if isNil(b) {
-			return errors.New("WithBackoff is nil: want a policy such as retry.Exponential")
-		}
-		e.Backoff = b
-		return nil
-	}
-}
-
-// WithMiddleware wraps this handler's Consume, inside of what [Registry.Use]
-// adds; the first is the outermost.
-func WithMiddleware(mw ...Middleware) Option {
-	return func(e *Entry) error {
-		if slices.ContainsFunc(mw, func(m Middleware) bool { return m == nil }) {
-			return errors.New("WithMiddleware has a nil middleware")
-		}
-		e.middleware = append(e.middleware, mw...)
-		return nil
-	}
-}
-
 // Handle adds h as the handler of kind. A mistake (a nil handler, a bad or
-// duplicate kind, a bad option) is kept and reported by [Registry.Err], and so
-// by worker.New.
+// duplicate kind, a bad option, a FailAction with other parameters) is kept and
+// reported by [Registry.Err], and so by worker.New.
 func (r *Registry) Handle(kind string, h Handler, opts ...Option) {
 	if isNil(h) {
 		r.fail(fmt.Errorf("handler: register %.100q: the handler is nil", kind))
 		return
 	}
-	r.add(kind, h, opts)
+	r.add(kind, opts, func(e *registration) (err error) {
+		if e.option != nil {
+			return errors.New("WithFailAction is for typed handlers: want a method FailAction")
+		}
+		e.consume = h.Consume
+		e.failAction, err = methodFailAction[func(context.Context, ackbox.Job, error) error](h)
+		return err
+	})
 }
 
-// Use wraps the Consume of every handler, those registered before included.
+// Use wraps every call of every handler, those registered before included.
 // The first middleware is the outermost.
 func (r *Registry) Use(mw ...Middleware) {
 	r.mu.Lock()
@@ -111,12 +59,33 @@ func (r *Registry) Use(mw ...Middleware) {
 	}
 }
 
-func (r *Registry) add(kind string, h Handler, opts []Option) {
+// Err returns every mistake made in registering, joined, or nil.
+func (r *Registry) Err() error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return errors.Join(r.errs...)
+}
+
+// Kinds returns the registered kinds, sorted: for a test, say, that every kind that
+// the application enqueues has a handler.
+func (r *Registry) Kinds() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	kinds := make([]string, 0, len(r.kinds))
+	for kind := range r.kinds {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// add registers what build makes of a registration with opts.
+func (r *Registry) add(kind string, opts []Option, build func(*registration) error) {
 	if err := name.Check("kind", kind); err != nil {
 		r.fail(fmt.Errorf("handler: register a handler: %w", err))
 		return
 	}
-	e := &Entry{Kind: kind, Handler: h}
+	e := &registration{}
 	for _, opt := range opts {
 		if opt == nil {
 			r.fail(fmt.Errorf("handler: register %s: an option is nil", kind))
@@ -127,16 +96,20 @@ func (r *Registry) add(kind string, h Handler, opts []Option) {
 			return
 		}
 	}
+	if err := build(e); err != nil {
+		r.fail(fmt.Errorf("handler: register %s: %w", kind, err))
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, taken := r.entries[kind]; taken {
+	if _, taken := r.kinds[kind]; taken {
 		r.errs = append(r.errs, fmt.Errorf("handler: register %s: the kind has a handler already", kind))
 		return
 	}
-	if r.entries == nil {
-		r.entries = make(map[string]*Entry)
+	if r.kinds == nil {
+		r.kinds = make(map[string]*registration)
 	}
-	r.entries[kind] = e
+	r.kinds[kind] = e
 }
 
 func (r *Registry) fail(err error) {
@@ -145,35 +118,28 @@ func (r *Registry) fail(err error) {
 	r.errs = append(r.errs, err)
 }
 
-// Err returns every mistake made in registering, joined, or nil.
-func (r *Registry) Err() error {
+// lookup is what a worker sees of a Registry.
+func (r *Registry) lookup(kind string) (registry.Entry, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return errors.Join(r.errs...)
-}
-
-// Kinds returns the registered kinds, sorted.
-func (r *Registry) Kinds() []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	kinds := make([]string, 0, len(r.entries))
-	for kind := range r.entries {
-		kinds = append(kinds, kind)
-	}
-	slices.Sort(kinds)
-	return kinds
-}
-
-// Lookup returns what is registered for kind, and whether anything is. The
-// Handler it holds turns panics into errors and has its middleware on.
-func (r *Registry) Lookup(kind string) (Entry, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	e, ok := r.entries[kind]
+	e, ok := r.kinds[kind]
 	if !ok {
-		return Entry{}, false
+		return registry.Entry{}, false
 	}
-	found := *e
-	found.Handler = guard(e.Handler, slices.Concat(r.middleware, e.middleware))
-	return found, true
+	return registry.Entry{
+		Kind:    kind,
+		Handler: guard(e, slices.Concat(r.middleware, e.middleware)),
+		Timeout: e.timeout,
+		Backoff: e.backoff,
+	}, true
+}
+
+func init() {
+	registry.Lookup = func(reg any, kind string) (registry.Entry, bool) {
+		r, ok := reg.(*Registry)
+		if !ok {
+			return registry.Entry{}, false
+		}
+		return r.lookup(kind)
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/registry"
 )
 
 type byPointer struct {
@@ -16,18 +17,6 @@ type byPointer struct {
 }
 
 func (p *byPointer) Kind() string { _ = p.At; return "by-pointer" } // panics on a nil receiver
-
-func entry(t *testing.T, r *handler.Registry, kind string) handler.Handler {
-	t.Helper()
-	if err := r.Err(); err != nil {
-		t.Fatal(err)
-	}
-	e, ok := r.Lookup(kind)
-	if !ok {
-		t.Fatalf("no handler for %s", kind)
-	}
-	return e.Handler
-}
 
 func TestPointerArguments(t *testing.T) {
 	t.Parallel()
@@ -43,7 +32,7 @@ func TestPointerArguments(t *testing.T) {
 			return nil
 		},
 	})
-	h := entry(t, r, "by-pointer")
+	h := handlerOf(t, r, "by-pointer")
 	if err := h.Consume(t.Context(), ackbox.Job{Payload: []byte(`{"at":"2026-01-02T03:04:05Z"}`)}); err != nil || got == nil || got.At.Year() != 2026 {
 		t.Errorf("Consume: %v, args %v", err, got)
 	}
@@ -51,25 +40,18 @@ func TestPointerArguments(t *testing.T) {
 	if err := h.Consume(t.Context(), ackbox.Job{Payload: []byte(`null`)}); !errors.As(err, &undecodable) {
 		t.Errorf("null: %v, want a DecodeError", err)
 	}
-	if err := h.FailAction(t.Context(), ackbox.Job{Payload: []byte(`null`)}, undecodable); err != nil || failed == nil || *failed != (byPointer{}) {
-		t.Errorf("FailAction: %v, args %v, want a pointer to zero arguments", err, failed)
+	if err := h.FailAction(t.Context(), ackbox.Job{Payload: []byte(`null`)}, undecodable); !errors.Is(err, registry.ErrNotCalled) || failed != nil {
+		t.Errorf("FailAction: %v, args %v, want that it was not called", err, failed)
 	}
 }
 
 func TestDecodeErrorKeepsThePayloadToItself(t *testing.T) {
 	t.Parallel()
 	r := handler.NewRegistry()
-	consumed := 0
-	cause := error(nil)
+	consumed, failed := 0, 0
 	handler.Register(r, &typedFunc[greet]{
-		consume: func(context.Context, handler.Job[greet]) error { consumed++; return nil },
-		failAction: func(_ context.Context, job handler.Job[greet], c error) error {
-			if job.Args != (greet{}) {
-				t.Errorf("FailAction got arguments %+v, want zero ones", job.Args)
-			}
-			cause = c
-			return nil
-		},
+		consume:    func(context.Context, handler.Job[greet]) error { consumed++; return nil },
+		failAction: func(context.Context, handler.Job[greet], error) error { failed++; return nil },
 	})
 	handler.Register(r, &typedFunc[*byPointer]{})
 	tests := map[string]struct{ kind, payload, want string }{
@@ -82,7 +64,7 @@ func TestDecodeErrorKeepsThePayloadToItself(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := entry(t, r, tt.kind)
+			h := handlerOf(t, r, tt.kind)
 			job := ackbox.Job{Kind: tt.kind, Payload: []byte(tt.payload)}
 			err := h.Consume(t.Context(), job)
 			var undecodable *handler.DecodeError
@@ -96,19 +78,57 @@ func TestDecodeErrorKeepsThePayloadToItself(t *testing.T) {
 			if strings.Contains(text, "secret") || strings.Contains(text, "4711") {
 				t.Errorf("repeats the payload: %q", text)
 			}
-			if err := h.FailAction(t.Context(), job, undecodable); err != nil {
+			err = h.FailAction(t.Context(), job, undecodable)
+			if !errors.Is(err, registry.ErrNotCalled) || err.Error() != "FailAction was not called: "+text {
 				t.Errorf("FailAction: %v", err)
 			}
 		})
 	}
-	if consumed != 0 || cause == nil {
-		t.Errorf("Consume ran %d times, FailAction's cause was %v", consumed, cause)
+	if consumed != 0 || failed != 0 {
+		t.Errorf("without arguments Consume was called %d times, FailAction %d times", consumed, failed)
 	}
 }
 
-func TestNoFailAction(t *testing.T) {
+func TestFunctions(t *testing.T) {
 	t.Parallel()
-	if err := (handler.NoFailAction[greet]{}).FailAction(t.Context(), handler.Job[greet]{}, errors.New("x")); err != nil {
-		t.Error(err)
+	r := handler.NewRegistry()
+	var consumed, failed string
+	handler.RegisterFunc(r, func(_ context.Context, job handler.Job[greet]) error {
+		consumed = job.ID + " " + job.Args.Name
+		return nil
+	}, handler.WithFailAction(func(_ context.Context, job handler.Job[greet], cause error) error {
+		failed = job.Args.Name + ": " + cause.Error()
+		return nil
+	}))
+	h := handlerOf(t, r, "greet")
+	job := ackbox.Job{ID: "1", Payload: []byte(`{"name":"Ada"}`)}
+	if err := h.Consume(t.Context(), job); err != nil || consumed != "1 Ada" {
+		t.Errorf("Consume: %v, called with %q", err, consumed)
+	}
+	if err := h.FailAction(t.Context(), job, errors.New("too late")); err != nil || failed != "Ada: too late" {
+		t.Errorf("FailAction: %v, called with %q", err, failed)
+	}
+}
+
+// Nothing is called, middleware included, where there is no FailAction.
+func TestWithoutFailAction(t *testing.T) {
+	t.Parallel()
+	r := handler.NewRegistry()
+	calls := 0
+	r.Use(func(next handler.Func) handler.Func {
+		return func(ctx context.Context, job ackbox.Job) error {
+			calls++
+			return next(ctx, job)
+		}
+	})
+	r.Handle("plain", consumes{})
+	handler.RegisterFunc(r, greets)
+	for _, kind := range []string{"plain", "greet"} {
+		if err := handlerOf(t, r, kind).FailAction(t.Context(), ackbox.Job{Kind: kind}, errors.New("given up")); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	if calls != 0 {
+		t.Errorf("%d calls went through middleware", calls)
 	}
 }

@@ -50,7 +50,7 @@ func readBatch(rows *sql.Rows, err error) (batch, error) {
 	defer func() { _ = rows.Close() }() // its error is rows.Err's
 	var b batch
 	var r row
-	fields := append(r.jobFields(), &r.due)
+	fields := append(r.jobFields(), &r.due, &r.refused)
 	for rows.Next() {
 		r = row{}
 		if err := rows.Scan(fields...); err != nil {

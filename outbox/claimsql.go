@@ -5,7 +5,7 @@ import "strings"
 // inlineColumns are a job's as a claim reads them: without payload and headers if
 // these are larger than their share of a batch.
 var inlineColumns = strings.Replace(jobColumns, "payload, headers",
-	"CASE WHEN {size} <= ? THEN payload END AS payload, CASE WHEN {size} <= ? THEN headers END AS headers", 1) + ", due_at"
+	"CASE WHEN {size} <= ? THEN payload END AS payload, CASE WHEN {size} <= ? THEN headers END AS headers", 1) + ", due_at, {ms since refused_at}"
 
 // claimOf claims up to a limit of due jobs: a fair share of each of the queues
 // it is given that have any, in the order given.
@@ -15,18 +15,19 @@ var inlineColumns = strings.Replace(jobColumns, "payload, headers",
 // say t.id there: a bare id is the text that is selected, and the sort by it
 // would read all that is due. The first LATERAL finds, and locks, the first row of
 // each queue that nobody else has, so that what others have on the wire gets no share;
-// the second begins there.
+// the second begins there. A pending job that somebody has in hand, because its confirm
+// was lost and its message was not, is not sent again as long as he lives.
 func claimOf(d *dialect) string {
 	if !d.numbered {
 		return `WITH turns AS (
 	SELECT id AS turn, row_number() OVER (PARTITION BY queue ORDER BY due_at, id) AS nth
-	FROM {table} WHERE state = 'pending' AND due_at <= {start} AND queue NOT IN (SELECT value FROM json_each(?))
+	FROM {table} WHERE state = 'pending' AND holder IS NULL AND due_at <= {start} AND queue NOT IN (SELECT value FROM json_each(?))
 	ORDER BY nth, due_at, id LIMIT ?
 )
 SELECT ` + inlineColumns + ` FROM turns JOIN {table} ON id = turn ORDER BY nth, due_at, id`
 	}
 	const from = `
-		FROM {table} AS t WHERE t.state = 'pending' AND t.queue = q.queue AND (t.due_at, t.id)`
+		FROM {table} AS t WHERE t.state = 'pending' AND t.queue = q.queue AND t.holder IS NULL AND (t.due_at, t.id)`
 	const until = `
 			AND t.due_at <= {start} AND t.due_at < q.until
 		ORDER BY t.due_at, t.id LIMIT `

@@ -70,6 +70,7 @@ var postgresDialect = &dialect{
 		"{micros created_at}", micros("created_at"),
 		"{micros due_at}", micros("due_at"),
 		"{micros sent_at}", micros("sent_at"),
+		"{micros started_at}", micros("started_at"),
 		"{micros finished_at}", micros("finished_at"),
 		"{micros max(sent_at)}", micros("max(sent_at)"),
 		"{in ids}", "= ANY(?::uuid[])",
@@ -80,8 +81,20 @@ var postgresDialect = &dialect{
 		"{lock}", "FOR NO KEY UPDATE SKIP LOCKED",
 		"{lock t}", "FOR NO KEY UPDATE OF t SKIP LOCKED",
 		"{lock delete}", "FOR UPDATE SKIP LOCKED",
+		// Who takes a job into his hands, or out of somebody's, locks it harder than a
+		// dispatcher does, so that these can be told apart by a lock that only the
+		// latter lets pass.
+		"{lock hand}", "FOR UPDATE SKIP LOCKED",
+		"{lock hand t}", "FOR UPDATE OF t SKIP LOCKED",
 		"{lock wait}", "FOR NO KEY UPDATE",
-		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, target text, after_ms bigint, charge boolean, error text)",
+		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, holder uuid, target text, after_ms bigint, charge boolean, no_outcome boolean, error text)",
+		"{copies}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, running_ms bigint)",
+		"{silent}", "now() - interval '" + silence + " seconds'",
+		"{one of i.queues}", "i.queues @> to_jsonb(q.queue)",
+		"{ago l.running_ms}", "clock_timestamp() - l.running_ms * interval '1 millisecond'",
+		"{not in ids}", "<> ALL (?::uuid[])",
+		"{holder}", "coalesce(holder::text, '')",
+		"{ms since refused_at}", "coalesce((extract(epoch FROM clock_timestamp() - refused_at) * 1000)::bigint, 0)",
 		"{tries}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
 		"{append l.error}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', l.error)`,
@@ -105,6 +118,9 @@ var postgresDialect = &dialect{
 	},
 	timeParam: func(t time.Time) any { return t.UTC() },
 }
+
+// silence is core.Silence in seconds.
+var silence = strconv.Itoa(int(core.Silence / time.Second))
 
 // micros reads a time as microseconds since 1970, which no DateStyle changes.
 func micros(expr string) string {
@@ -140,6 +156,7 @@ var sqliteDialect = &dialect{
 		"{micros created_at}", "created_at",
 		"{micros due_at}", "due_at",
 		"{micros sent_at}", "sent_at",
+		"{micros started_at}", "started_at",
 		"{micros finished_at}", "finished_at",
 		"{micros max(sent_at)}", "max(sent_at)",
 		"{t.id}", "id", // RETURNING knows no alias
@@ -152,10 +169,20 @@ var sqliteDialect = &dialect{
 		"{lock}", "",
 		"{lock t}", "",
 		"{lock delete}", "",
+		"{lock hand}", "",
+		"{lock hand t}", "",
 		"{lock wait}", "",
 		"{rows}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt,
-		value ->> 'resend' AS resend, value ->> 'target' AS target, value ->> 'after_ms' AS after_ms, value ->> 'charge' AS charge, value ->> 'error' AS error FROM json_each(?)) AS r`,
-		"{tries}", "(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?)) AS r",
+		value ->> 'resend' AS resend, value ->> 'holder' AS holder, value ->> 'target' AS target, value ->> 'after_ms' AS after_ms,
+		value ->> 'charge' AS charge, value ->> 'no_outcome' AS no_outcome, value ->> 'error' AS error FROM json_each(?)) AS r`,
+		"{copies}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt,
+		value ->> 'resend' AS resend, value ->> 'running_ms' AS running_ms FROM json_each(?)) AS r`,
+		"{silent}", "strftime('%Y-%m-%d %H:%M:%f', 'now', '-" + silence + " seconds')",
+		"{one of i.queues}", "EXISTS (SELECT 1 FROM json_each(i.queues) WHERE value = q.queue)",
+		"{ago l.running_ms}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (-l.running_ms / 1000.0) || ' seconds')",
+		"{not in ids}", "NOT IN (SELECT value FROM json_each(?))",
+		"{holder}", "coalesce(holder, '')",
+		"{ms since refused_at}", "coalesce(CAST((julianday('now') - julianday(refused_at)) * 86400000 AS integer), 0)", "{tries}", "(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?)) AS r",
 		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
 		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', l.error))`,
 		"{append ?}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,

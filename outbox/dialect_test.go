@@ -50,7 +50,7 @@ func TestStatementsAreComplete(t *testing.T) {
 				}
 			}
 			for _, text := range texts {
-				if text == "" || strings.ContainsAny(text, "{}") || d.numbered && strings.Contains(text, "?") {
+				if text == "" && (d.numbered || v.Type().Field(i).Name != "onWire") || strings.ContainsAny(text, "{}") || d.numbered && strings.Contains(text, "?") {
 					t.Errorf("%s, %s: %q", d.name, v.Type().Field(i).Name, text)
 				}
 			}

@@ -188,9 +188,9 @@ func (s *Store) insertSome(ctx context.Context, conn gorm.ConnPool, query string
 	defer cancel()
 	if _, err := conn.ExecContext(ctx, query, params...); err != nil {
 		if noTable(err) && s.d.schemas {
-			return fmt.Errorf("outbox: write jobs to %s: Store.Migrate has not been called, or for another schema than Config.Schema, %q: %w", s.sql.table, s.cfg.Schema, err)
+			return fmt.Errorf("outbox: write jobs to %s: %w: or it was called for another schema than Config.Schema, %q: %w", s.sql.table, ErrNotMigrated, s.cfg.Schema, err)
 		}
-		return fmt.Errorf("outbox: write jobs to %s: %w", s.sql.table, err)
+		return fmt.Errorf("outbox: write jobs to %s: %w", s.sql.table, explain(err))
 	}
 	return nil
 }

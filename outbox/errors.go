@@ -1,6 +1,10 @@
 package outbox
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 var (
 	// ErrNotInTransaction is returned where a transaction is needed and the
@@ -17,6 +21,42 @@ var (
 	ErrUnknownQueue = errors.New("outbox: unknown queue")
 	// ErrTooLarge is returned for a payload or headers over the limit.
 	ErrTooLarge = errors.New("outbox: job too large")
+	// ErrCompleted is returned by Complete where the same call of the handler has
+	// completed its job already, in a transaction that is committed. What this one does
+	// besides would not happen together with the job: roll it back, or do all in one.
+	ErrCompleted = errors.New("outbox: this call of the handler has completed its job already, in another transaction, which is committed: call Complete once, in the transaction that has the effect")
+	// ErrNotMigrated is wrapped by the error of any method that misses a table or a
+	// column of the ledger: it was never made, or is older than this build.
+	ErrNotMigrated = errors.New("outbox: the jobs table, or a part of it, is not there: run store.Migrate")
 	// ErrNotFound is returned by Get for an id without a row.
 	ErrNotFound = errors.New("outbox: no such job")
 )
+
+// explain adds to an error of the database that it comes from a ledger that is not there.
+func explain(err error) error {
+	if err == nil || errors.Is(err, ErrNotMigrated) || !noTable(err) && !noColumn(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotMigrated, err)
+}
+
+// noTable reports whether err is either database's way to say that there is no such
+// table.
+func noTable(err error) bool {
+	return sqlState(err) == "42P01" || strings.Contains(err.Error(), "no such table")
+}
+
+// noColumn is like noTable for a column.
+func noColumn(err error) bool {
+	text := err.Error()
+	return sqlState(err) == "42703" || strings.Contains(text, "no such column") || strings.Contains(text, "has no column named")
+}
+
+// sqlState is the code that PostgreSQL gave an error, or empty.
+func sqlState(err error) string {
+	var e interface{ SQLState() string }
+	if errors.As(err, &e) {
+		return e.SQLState()
+	}
+	return ""
+}

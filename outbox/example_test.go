@@ -165,9 +165,11 @@ func ExampleComplete() {
 	job := relay(ctx, store)[0]
 
 	// A worker calls the handler in a context that carries the job.
-	work := ackbox.WithRun(ctx, ackbox.Run{Job: job})
-	fmt.Println("first delivery:", consume(work, CancelUnpaid{OrderID: 7}))
-	err = consume(work, CancelUnpaid{OrderID: 7})
+	deliver := func() error {
+		return consume(ackbox.WithRun(ctx, ackbox.Run{Job: job}), CancelUnpaid{OrderID: 7})
+	}
+	fmt.Println("first delivery:", deliver())
+	err = deliver()
 	fmt.Println("second delivery superseded:", errors.Is(err, ackbox.ErrSuperseded))
 
 	entry, err := store.Get(ctx, job.ID)
@@ -198,6 +200,9 @@ func ExampleStore_MigrationSQL() {
 	// CREATE INDEX ackbox_jobs_sent ON "public"."ackbox_jobs" (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 	// CREATE INDEX ackbox_jobs_finished ON "public"."ackbox_jobs" (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
 	// CREATE INDEX ackbox_jobs_dead ON "public"."ackbox_jobs" (finished_at) WHERE state = 'dead';
+	// CREATE INDEX ackbox_jobs_refused ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'refused';
+	// CREATE INDEX ackbox_jobs_held ON "public"."ackbox_jobs" (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;
+	// CREATE TABLE "public"."ackbox_jobs_instances" (
 	// COMMIT;
 }
 

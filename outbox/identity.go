@@ -30,7 +30,7 @@ func (s *Store) identityIn(ctx context.Context, c reader) (string, error) {
 	defer cancel()
 	id, err := s.readIdentity(ctx, c)
 	if err != nil {
-		return "", fmt.Errorf("outbox: read the identity of the ledger of table %s: %w", s.sql.table, err)
+		return "", fmt.Errorf("outbox: read the identity of the ledger of table %s: %w", s.sql.table, explain(err))
 	}
 	s.known.Store(id)
 	return id, nil

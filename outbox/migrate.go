@@ -176,7 +176,7 @@ func (s *Store) migrationsAfter(version int) []string {
 		// A partitioned table has no storage of its own to set parameters for.
 		partitioned = " PARTITION BY RANGE (id);\nCREATE TABLE " + s.partition("default") + " PARTITION OF " + s.sql.table + " DEFAULT"
 	}
-	names := strings.NewReplacer("{table}", s.sql.table, "{table_name}", s.cfg.Table, "{partitioned}", partitioned)
+	names := strings.NewReplacer("{table}", s.sql.table, "{instances}", instancesTable(s.sql.table), "{table_name}", s.cfg.Table, "{partitioned}", partitioned)
 	for v := version + 1; v <= schemaVersion; v++ {
 		text, err := migrations.ReadFile(fmt.Sprintf("migrations/%s_%d.sql", s.d.name, v))
 		if err != nil {
@@ -193,6 +193,10 @@ func (s *Store) migrationsAfter(version int) []string {
 }
 
 func (s *Store) versionTable() string { return versionTable(s.sql.table) }
+
+func instancesTable(table string) string {
+	return strings.TrimSuffix(table, `"`) + `_instances"`
+}
 
 func versionTable(table string) string {
 	return strings.TrimSuffix(table, `"`) + `_migrations"`

@@ -22,6 +22,14 @@ type Entry struct {
 	DueAt time.Time
 	// SentAt and FinishedAt are nil as long as that has not happened.
 	SentAt, FinishedAt *time.Time
+	// Holder is the instance in whose hands the job is, as far as is known; empty if
+	// that is nobody. It stays with a job that is finished. StartedAt is when its
+	// handler began there, nil while it waits.
+	Holder    string
+	StartedAt *time.Time
+	// Starts counts the starts of this try that had no outcome, as far as they were
+	// written down: what is done within a second is not.
+	Starts int
 	// LastError is the latest reason why something did not work; a job that
 	// came through in the end keeps it.
 	LastError string
@@ -61,7 +69,7 @@ func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return Entry{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 	}
-	return entry, err
+	return entry, explain(err)
 }
 
 // List returns the rows that match f, newest first. It is meant for people
@@ -135,6 +143,9 @@ func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 		DueAt:      r.due.Time,
 		SentAt:     r.sent.pointer(),
 		FinishedAt: r.finished.pointer(),
+		Holder:     r.holder,
+		StartedAt:  r.started.pointer(),
+		Starts:     r.starts,
 		LastError:  r.lastError.String,
 	}
 	if entry.Queue != "" {
@@ -180,7 +191,8 @@ func (s *Store) Counts(ctx context.Context) (map[ackbox.State]int, error) {
 }
 
 // Requeue gives the dead jobs among ids all their tries again and makes them
-// due now; their errors are kept. It returns how many it changed, also beside
+// due now; their errors are kept. The number of the try goes on, so that what an
+// earlier one still reports changes nothing. It returns how many it changed, also beside
 // an error: thousands of ids take several statements. An id that is no UUID
 // fails the call before anything is changed.
 func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
@@ -191,7 +203,7 @@ func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
 	return n, err
 }
 
-// Cancel withdraws the jobs among ids that are pending or nacked; a job that
+// Cancel withdraws the jobs among ids that are pending, nacked or refused; a job that
 // was sent is not stopped, and one that is on the wire is waited for. It
 // returns how many it changed, like [Store.Requeue].
 func (s *Store) Cancel(ctx context.Context, ids ...string) (int, error) {

@@ -17,12 +17,13 @@ const (
 
 // keepers selects what must outlive its partition: all that is not finished, all
 // that is dead, and what finished within the retention. By the table's CHECK
-// these five are all rows but those that Purge would delete, and each is what
+// these six are all rows but those that Purge would delete, and each is what
 // one partial index holds: this is read while the table is locked. Of what is
 // finished it looks at the end of each queue's part, as the index begins with the
 // queue. A new state needs a line here.
 const keepers = `SELECT {columns} FROM {partition} WHERE state = 'pending'
 UNION ALL SELECT {columns} FROM {partition} WHERE state = 'nacked'
+UNION ALL SELECT {columns} FROM {partition} WHERE state = 'refused'
 UNION ALL SELECT {columns} FROM {partition} WHERE state = 'sent' AND finished_at IS NULL
 UNION ALL SELECT {columns} FROM {partition} WHERE state = 'dead'
 UNION ALL SELECT {columns} FROM {partition} WHERE finished_at IS NOT NULL AND state <> 'dead'

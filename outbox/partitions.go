@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -306,12 +305,3 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *sql.Tx
 }
 
 func milliText(d time.Duration) string { return fmt.Sprint(millis(d)) }
-
-// sqlState is PostgreSQL's code of an error, or empty.
-func sqlState(err error) string {
-	var e interface{ SQLState() string }
-	if errors.As(err, &e) {
-		return e.SQLState()
-	}
-	return ""
-}

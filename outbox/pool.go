@@ -40,7 +40,7 @@ func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if p.clean(ctx, began, err) {
 		res, err = p.DB.ExecContext(ctx, query, args...)
 	}
-	return res, err
+	return res, explain(err)
 }
 
 // QueryContext is like that of *sql.DB.
@@ -50,7 +50,7 @@ func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sq
 	if p.clean(ctx, began, err) {
 		rows, err = p.DB.QueryContext(ctx, query, args...)
 	}
-	return rows, err
+	return rows, explain(err)
 }
 
 // clean closes those idle sessions in which nothing can be written, if err, of

@@ -50,7 +50,10 @@ const MaxBatch = 10_000
 // since nothing can be locked there while a batch is on the wire.
 func (s *Store) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (n int, err error) {
 	began := time.Now()
-	defer func() { s.pool.clean(ctx, began, err) }() // when the connection is back in the pool
+	defer func() {
+		s.pool.clean(ctx, began, err) // when the connection is back in the pool
+		err = explain(err)
+	}()
 	if err := checkLimit(claim.Limit); err != nil {
 		return 0, err
 	}

@@ -16,6 +16,10 @@ type row struct {
 	headers            []byte
 	created, due       dbTime
 	sent, finished     dbTime
+	started            dbTime
+	holder             string
+	starts             int
+	refused            int64 // milliseconds ago
 	state              string
 	lastError, failure sql.NullString
 }
@@ -24,19 +28,24 @@ func (r *row) jobFields() []any {
 	j := &r.job
 	return []any{
 		&j.ID, &j.Kind, &j.Queue, &j.Exchange, &j.RoutingKey, &j.Mandatory, &j.Payload, &r.headers,
-		&j.Attempt, &j.MaxAttempts, &j.Resend, &j.PublishAttempt, &r.created,
+		&j.Attempt, &j.MaxAttempts, &j.Resend, &j.PublishAttempt, &j.AttemptsBefore, &r.created,
 	}
 }
 
-// entryFields are jobFields as [entryColumns] have them.
-func (r *row) entryFields() []any {
+// textFields are jobFields as textColumns have them.
+func (r *row) textFields() []any {
 	fields := r.jobFields()
 	for i, field := range fields {
 		if field == any(&r.job.Payload) {
 			fields[i] = (*hexBytes)(&r.job.Payload)
 		}
 	}
-	return append(fields, &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure)
+	return fields
+}
+
+// entryFields are those of entryColumns.
+func (r *row) entryFields() []any {
+	return append(r.textFields(), &r.state, &r.due, &r.sent, &r.finished, &r.lastError, &r.failure, &r.holder, &r.started, &r.starts)
 }
 
 // hexBytes scans bytes that the database has written in hexadecimal.
@@ -58,6 +67,7 @@ func (h *hexBytes) Scan(src any) error {
 
 func (r *row) asJob() ackbox.Job {
 	r.job.CreatedAt = r.created.Time
+	r.job.RefusedFor = time.Duration(r.refused) * time.Millisecond
 	r.job.Headers = r.jobHeaders()
 	return r.job
 }

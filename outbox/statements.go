@@ -18,8 +18,18 @@ type statements struct {
 	markBatchDone      string
 	apply              string
 	complete, giveUp   string
-	current, vouch     string
-	stateOf            string
+	finishedAt         string
+	standings          string
+	beat               string
+	leave, giveBack    string
+	breathing          string
+	start, hold        string
+	onWire             string // PostgreSQL only
+	reconcile          string
+	takeBack, forget   string
+	refused            string
+	pendingQueues      string
+	unattended         string
 	rearm, resend      string
 	frontiers          string
 	purge, purgeDead   string
@@ -55,13 +65,18 @@ func known(state ackbox.State) string { return "state || '' = '" + string(state)
 
 // The row's columns as claim reads them.
 const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
-	attempt, max_attempts, resend, publish_attempt, created_at`
+	attempt, max_attempts, resend, publish_attempt, attempts_before, created_at`
 
-// A row's columns as operators read them: how a session shows times and bytes, which
-// is for its role or database to say, must not matter where the answer is text.
-const entryColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex payload}, headers,
-	attempt, max_attempts, resend, publish_attempt, {micros created_at},
-	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, errors`
+// textColumns are the same where the answer may be text: how a session shows times and
+// bytes, which is for its role or database to say, must not matter then. (A claim sets
+// that for its transaction.)
+const textColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex payload}, headers,
+	attempt, max_attempts, resend, publish_attempt, attempts_before, {micros created_at}`
+
+// entryColumns are a row's as operators read them.
+const entryColumns = textColumns + `,
+	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, errors,
+	{holder}, {micros started_at}, starts`
 
 func newStatements(d *dialect, cfg Config) statements {
 	table := qualified(cfg)
@@ -69,7 +84,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	if cfg.Partitioned { // the other partitions are dropped whole
 		purged = partitionOf(table, "default")
 	}
-	tokens := strings.NewReplacer(append([]string{"{table}", table, "{purged}", purged, "{unfinished}", unfinished}, d.tokens...)...)
+	tokens := strings.NewReplacer(append([]string{"{table}", table, "{instances}", instancesTable(table), "{purged}", purged, "{unfinished}", unfinished}, d.tokens...)...)
 	text := func(query string) string { return d.bind(tokens.Replace(query)) }
 
 	s := statements{table: table}
@@ -87,10 +102,10 @@ func newStatements(d *dialect, cfg Config) statements {
 	// Relay.
 	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
 	// A publish-only message ends at sent, so it is finished with it.
-	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now},
+	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now}, refused_at = NULL,
 	finished_at = CASE WHEN queue = '' THEN {now} END
 WHERE {in batch} AND ` + known(ackbox.Pending))
-	s.markBatchDone = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}
+	s.markBatchDone = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}, refused_at = NULL
 WHERE {in batch} AND {unfinished}`)
 
 	// Finish. Rows of a batch that is still on the wire are locked by its
@@ -100,41 +115,45 @@ WHERE {in batch} AND {unfinished}`)
 	SELECT t.id FROM {table} AS t JOIN {tries} ON r.id = t.id AND r.attempt = t.attempt
 	WHERE t.{unfinished} ORDER BY t.id {lock t}
 )
-UPDATE {table} AS t SET state = 'done', sent_at = coalesce(t.sent_at, {now}), finished_at = {now}
+UPDATE {table} AS t SET state = 'done', sent_at = coalesce(t.sent_at, {now}), finished_at = {now}, refused_at = NULL
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
-	// The WHERE is func reachable in SQL.
+	// The WHERE is funcs reachable and refused in SQL.
 	s.apply = text(`WITH locked AS (
-	SELECT t.id, r.target, r.after_ms, r.charge, r.error
-	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt AND coalesce(r.resend, t.resend) = t.resend
+	SELECT t.id, r.holder, r.target, r.after_ms, r.charge, r.no_outcome, r.error
+	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt AND (coalesce(r.resend, t.resend) = t.resend OR r.holder = t.holder)
 	WHERE t.{unfinished} AND (r.target IN ('pending', 'done', 'dead')
 		OR t.state = 'pending' OR t.state = 'nacked' AND r.target = 'cancelled')
+		AND (r.holder IS NULL OR r.target = 'done' OR ` + free(d, "r.holder") + `)
 	ORDER BY t.id {lock t}
 )
 UPDATE {table} AS t SET
 	state = l.target,
 	attempt = CASE WHEN l.charge THEN t.attempt + 1 ELSE t.attempt END,
 	resend = CASE WHEN l.target <> 'pending' THEN t.resend WHEN l.charge THEN 0 ELSE t.resend + 1 END,
-	publish_attempt = CASE WHEN l.target = 'nacked' THEN t.publish_attempt + 1 WHEN l.charge THEN 0 ELSE t.publish_attempt END,
-	due_at = CASE WHEN l.target IN ('pending', 'nacked') THEN {after l.after_ms} ELSE t.due_at END,
+	publish_attempt = CASE WHEN l.target IN ('nacked', 'refused') THEN t.publish_attempt + 1 WHEN l.charge THEN 0 ELSE t.publish_attempt END,
+	refused_at = CASE WHEN l.target IN ('nacked', 'refused') THEN coalesce(t.refused_at, {now}) WHEN l.charge OR l.target IN ('sent', 'done') THEN NULL ELSE t.refused_at END,
+	due_at = CASE WHEN l.target IN ('pending', 'nacked', 'refused') THEN {after l.after_ms} ELSE t.due_at END,
 	sent_at = CASE l.target WHEN 'done' THEN coalesce(t.sent_at, {now}) WHEN 'sent' THEN {now} ELSE t.sent_at END,
 	seen_at = CASE l.target WHEN 'sent' THEN {now} ELSE t.seen_at END,
 	finished_at = CASE WHEN l.target IN ('done', 'dead', 'cancelled') OR l.target = 'sent' AND t.queue = '' THEN {now} END,
+	holder = CASE WHEN l.target = 'pending' AND l.holder IS NOT NULL THEN NULL ELSE t.holder END,
+	started_at = CASE WHEN l.target = 'pending' AND l.holder IS NOT NULL THEN NULL ELSE t.started_at END,
+	starts = CASE WHEN l.target <> 'pending' OR l.holder IS NULL THEN t.starts WHEN l.charge OR NOT l.no_outcome THEN 0
+		WHEN t.holder = l.holder AND t.started_at IS NOT NULL AND t.starts > 0 THEN t.starts - 1 ELSE t.starts END,
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
 	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
-	s.stateOf = text(`SELECT {id}, attempt, state, {unfinished} FROM {table} WHERE id {in ids}`)
+	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead(d, "holder") + `
+FROM {table} WHERE id {in ids}`)
 
 	// Complete, in the handler's transaction: this one waits for its row.
-	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}
-WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
+	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}, refused_at = NULL
+WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
 	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, errors = {append ?}, last_error = ?
-WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
+WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
+	s.finishedAt = text(`SELECT attempt, {unfinished}, {micros finished_at} FROM {table} WHERE id = {id ?}`)
 
-	// Current and Vouch.
-	s.current = text(`SELECT attempt, resend, {unfinished} FROM {table} WHERE id = {id ?}`)
-	s.vouch = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Sent)+` AND {unfinished} ORDER BY id {lock}`,
-		`UPDATE {table} SET seen_at = {now}`))
-
+	s.holders(d, text)
 	s.sweeps(d, text)
 
 	// Operators wait for a row that is on the wire, in id order, as all do.
@@ -142,9 +161,9 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished}`)
 	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table} AS t`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
 	s.requeue = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Dead)+` ORDER BY id {lock wait}`,
-		`UPDATE {table} SET state = 'pending', attempt = 1, publish_attempt = 0, resend = resend + 1,
-	due_at = {now}, finished_at = NULL`))
-	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked') ORDER BY id {lock wait}`,
+		`UPDATE {table} SET state = 'pending', attempt = attempt + 1, attempts_before = attempt, publish_attempt = 0, resend = 0,
+	due_at = {now}, finished_at = NULL, refused_at = NULL, holder = NULL, started_at = NULL, starts = 0`))
+	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked', 'refused') ORDER BY id {lock wait}`,
 		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
 	return s
 }

@@ -30,6 +30,7 @@ type Store struct {
 	front  front
 	size   size
 	walks  walks
+	beats  heartbeat // PostgreSQL only, too
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
@@ -85,6 +86,9 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 // Store in this process. It only saves waiting for the next poll; nothing
 // depends on it for correctness.
 func (s *Store) Wake() <-chan struct{} { return s.wake }
+
+// Queues returns the work queues that jobs may name, those of Config.Queues.
+func (s *Store) Queues() []string { return slices.Clone(s.cfg.Queues) }
 
 // inTransaction reports whether db is the handle of one transaction.
 func inTransaction(db *gorm.DB) bool {

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
-
-	"github.com/ackbox/ackbox"
 )
 
 // transactionOf returns the connection that tx's transaction runs on, or
@@ -81,12 +78,6 @@ func poolOf(tx *sql.Tx) uintptr {
 	return pool.Pointer()
 }
 
-// noTable reports whether err is either database's way to say that there is no such
-// table.
-func noTable(err error) bool {
-	return sqlState(err) == "42P01" || strings.Contains(err.Error(), "no such table")
-}
-
 // Transaction runs fn in a transaction of db, like db.Transaction, and wakes
 // the dispatcher of this process as soon as it has committed. It is the caller's
 // transaction: ctx alone bounds it, the wait for a connection of the pool included.
@@ -100,111 +91,4 @@ func (s *Store) Transaction(ctx context.Context, fn func(tx *gorm.DB) error) err
 	}
 	signal(s.wake)
 	return nil
-}
-
-// Complete finishes the job whose handler ctx is in, as part of tx: the job is
-// done (dead, when called from FailAction) if and only if tx commits. Whatever
-// else tx does therefore happens once, however often the job is delivered.
-//
-// It returns [ackbox.ErrSuperseded] if the job is finished already or was taken
-// over by a later try: return that error from the transaction, so that it rolls
-// back, and from the handler; the worker then drops the delivery without
-// charging a try. It waits for the row if the dispatcher has it locked, for at
-// most Config.StatementTimeout or until ctx ends; that deadline ends tx, too. When
-// the timeout has passed the error is [ackbox.ErrBusy]: return it likewise, and
-// the worker tries again without charging a try. In a transaction of REPEATABLE READ or above such a row is a serialization
-// failure, like any other row that changed meanwhile.
-func Complete(ctx context.Context, tx *gorm.DB) error {
-	s, err := storeOf(tx)
-	if err != nil {
-		return err
-	}
-	return s.Complete(ctx, tx)
-}
-
-// Complete is like the package's [Complete], for this Store's table.
-func (s *Store) Complete(ctx context.Context, tx *gorm.DB) error {
-	conn, err := transactionOf(tx)
-	if err != nil {
-		return err
-	}
-	return s.finishIn(ctx, conn)
-}
-
-// CompleteTx is like [Store.Complete] for code that uses database/sql.
-func (s *Store) CompleteTx(ctx context.Context, tx *sql.Tx) error {
-	if tx == nil {
-		return fmt.Errorf("%w: the *sql.Tx is nil", ErrNotInTransaction)
-	}
-	return s.finishIn(ctx, tx)
-}
-
-// finishIn completes the job of ctx's handler within the handler's transaction.
-func (s *Store) finishIn(ctx context.Context, c gorm.ConnPool) error {
-	run, err := jobOf(ctx)
-	if err != nil {
-		return err
-	}
-	job := run.Job
-	switch {
-	case !validID(job.ID):
-		return fmt.Errorf("outbox: complete job %.100q: %w", job.ID, ackbox.ErrMissing)
-	case !validCount(job.Attempt):
-		return ackbox.ErrSuperseded // no row can be meant
-	}
-	if err := s.ours(ctx, c); err != nil {
-		return err
-	}
-	own, err := s.identityIn(ctx, c)
-	switch {
-	case err != nil:
-		return err
-	case own != job.Ledger:
-		return fmt.Errorf("outbox: job %s has its row in ledger %.100s, and this Store is of ledger %s: complete it with the Store that its worker has", job.ID, job.Ledger, own)
-	}
-	bounded, cancel := s.deadline(ctx)
-	defer cancel()
-	query, args := s.sql.complete, []any{job.ID, job.Attempt}
-	if run.Cause != nil {
-		cause := errorText(run.Cause.Error())
-		query, args = s.sql.giveUp, []any{cause, cause, job.ID, job.Attempt}
-	}
-	n, err := affected(c.ExecContext(bounded, query, args...))
-	switch {
-	case err != nil && bounded.Err() != nil && ctx.Err() == nil:
-		return fmt.Errorf("outbox: complete job %s: %w: %w", job.ID, ackbox.ErrBusy, err)
-	case err != nil:
-		return fmt.Errorf("outbox: complete job %s: %w", job.ID, err)
-	case n == 0:
-		return s.whyNot(ctx, c, job.ID)
-	}
-	return nil
-}
-
-// whyNot says why a job could not be completed.
-func (s *Store) whyNot(ctx context.Context, c gorm.ConnPool, id string) error {
-	ctx, cancel := s.deadline(ctx)
-	defer cancel()
-	var row standing
-	var resend int
-	err := c.QueryRowContext(ctx, s.sql.current, id).Scan(&row.attempt, &resend, &row.open)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return fmt.Errorf("outbox: complete job %s: %w", id, ackbox.ErrMissing)
-	case err != nil:
-		return fmt.Errorf("outbox: complete job %s: %w", id, err)
-	}
-	return ackbox.ErrSuperseded
-}
-
-// jobOf returns the ledger job whose handler ctx is in.
-func jobOf(ctx context.Context) (ackbox.Run, error) {
-	run, ok := ackbox.RunFrom(ctx)
-	if !ok {
-		return run, errors.New("outbox: the context is not a handler's: pass the ctx that Consume or FailAction was given")
-	}
-	if run.Job.Ledger == "" {
-		return run, fmt.Errorf("outbox: message %s has no row: it was published to the queue by another service, so Complete cannot guard it", run.Job.ID)
-	}
-	return run, nil
 }

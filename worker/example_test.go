@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -28,11 +29,23 @@ func (p printed) Finish(_ context.Context, transitions []core.Transition) ([]cor
 	return verdicts, nil
 }
 
-func (printed) Current(context.Context, ackbox.Job) (core.Verdict, error) {
-	return core.Started, nil
+func (printed) Start(_ context.Context, _ string, jobs []ackbox.Job) ([]core.Standing, error) {
+	return slices.Repeat([]core.Standing{{Verdict: core.Started, Starts: 1}}, len(jobs)), nil
 }
+
+func (printed) Hold(_ context.Context, _ string, holdings []core.Holding) ([]core.Verdict, error) {
+	return slices.Repeat([]core.Verdict{core.Recorded}, len(holdings)), nil
+}
+
 func (printed) Identity(context.Context) (string, error) { return "printed", nil }
-func (printed) Vouch(context.Context, []string) error    { return nil }
+func (printed) Beat(context.Context, core.Instance) (core.Census, error) {
+	return core.Census{Sweepers: 1}, nil
+}
+func (printed) Leave(context.Context, string) error                                  { return nil }
+func (printed) Reconcile(context.Context, string, []string) error                    { return nil }
+func (printed) Announce(core.Transition)                                             {}
+func (printed) Released() <-chan struct{}                                            { return nil }
+func (printed) Refused(context.Context, string, []string, int) ([]ackbox.Job, error) { return nil, nil }
 
 // charge is a handler: nil finishes the job, an error has it tried again, and
 // what cannot succeed goes to FailAction at once.

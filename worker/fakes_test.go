@@ -22,12 +22,33 @@ import (
 type diary struct {
 	mu    sync.Mutex
 	lines []string
+	aside []string // what happens besides
 }
+
+// besides are the first words of what happens beside the story of a test.
+var besides = []string{"consume", "hold", "reconcile", "beat", "leave", "announce"}
 
 func (d *diary) note(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf(format, args...)
+	if word, _, _ := strings.Cut(line, " "); slices.Contains(besides, word) {
+		d.aside = append(d.aside, line)
+	} else {
+		d.lines = append(d.lines, line)
+	}
+}
+
+// besides returns how often line was noted of what happens besides.
+func (d *diary) besides(line string) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, noted := range d.aside {
+		if strings.HasPrefix(noted, line) {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *diary) String() string {
@@ -40,18 +61,32 @@ func (d *diary) String() string {
 type ledger struct {
 	diary *diary
 
-	mu      sync.Mutex
-	finish  func([]core.Transition) ([]core.Verdict, error)
-	current func(ackbox.Job) (core.Verdict, error)
-	vouch   func() error
-	who     func() (string, error)
+	mu       sync.Mutex
+	finish   func([]core.Transition) ([]core.Verdict, error)
+	start    func(ackbox.Job) (core.Standing, error)
+	hold     func(core.Holding) (core.Verdict, error)
+	refuse   func(limit int) ([]ackbox.Job, error)
+	beat     func() (core.Census, error)
+	who      func() (string, error)
+	released chan struct{}
+	starts   [][]string // the ids of each call of Start
 }
 
 // recover makes the ledger say yes to everything again.
 func (l *ledger) recover() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.finish, l.current, l.vouch, l.who = nil, nil, nil, nil
+	l.finish, l.start, l.hold, l.beat, l.who = nil, nil, nil, nil, nil
+}
+
+// cut makes the ledger fail with err, whatever it is asked.
+func (l *ledger) cut(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.finish = func([]core.Transition) ([]core.Verdict, error) { return nil, err }
+	l.start = func(ackbox.Job) (core.Standing, error) { return core.Standing{}, err }
+	l.hold = func(core.Holding) (core.Verdict, error) { return 0, err }
+	l.beat = func() (core.Census, error) { return core.Census{}, err }
 }
 
 // Finish implements worker.Ledger.
@@ -76,15 +111,76 @@ func (l *ledger) Finish(_ context.Context, ts []core.Transition) ([]core.Verdict
 	return verdicts, nil
 }
 
-// Current implements worker.Ledger.
-func (l *ledger) Current(_ context.Context, job ackbox.Job) (core.Verdict, error) {
+// Start implements worker.Ledger.
+func (l *ledger) Start(_ context.Context, _ string, jobs []ackbox.Job) (list []core.Standing, _ error) {
 	l.mu.Lock()
-	current := l.current
-	l.mu.Unlock()
-	if current != nil {
-		return current(job)
+	start := l.start
+	var ids []string
+	for _, job := range jobs {
+		ids = append(ids, job.ID)
 	}
-	return core.Started, nil
+	l.starts = append(l.starts, ids)
+	l.mu.Unlock()
+	for _, job := range jobs {
+		standing := core.Standing{Verdict: core.Started, Starts: 1}
+		if start != nil {
+			var err error
+			if standing, err = start(job); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, standing)
+	}
+	return list, nil
+}
+
+// standing is a ledger.start that always gives the same answer.
+func standing(v core.Verdict, starts int) func(ackbox.Job) (core.Standing, error) {
+	return func(ackbox.Job) (core.Standing, error) { return core.Standing{Verdict: v, Starts: starts}, nil }
+}
+
+// verdict is a ledger.hold that always gives the same answer.
+func verdict(v core.Verdict) func(core.Holding) (core.Verdict, error) {
+	return func(core.Holding) (core.Verdict, error) { return v, nil }
+}
+
+// Hold implements worker.Ledger.
+func (l *ledger) Hold(_ context.Context, _ string, holdings []core.Holding) (list []core.Verdict, _ error) {
+	l.mu.Lock()
+	hold := l.hold
+	l.mu.Unlock()
+	for _, h := range holdings {
+		verdict := core.Recorded
+		if hold != nil {
+			var err error
+			if verdict, err = hold(h); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, verdict)
+		if verdict == core.Recorded {
+			l.diary.note("hold %s running=%t", h.ID, h.Running > 0)
+		}
+	}
+	return list, nil
+}
+
+// Reconcile implements worker.Ledger.
+func (l *ledger) Reconcile(_ context.Context, _ string, inHand []string) error {
+	slices.Sort(inHand)
+	l.diary.note("reconcile %v", inHand)
+	return nil
+}
+
+// Refused implements worker.Ledger.
+func (l *ledger) Refused(_ context.Context, _ string, _ []string, limit int) ([]ackbox.Job, error) {
+	l.mu.Lock()
+	refuse := l.refuse
+	l.mu.Unlock()
+	if refuse == nil {
+		return nil, nil
+	}
+	return refuse(limit)
 }
 
 // identity is the fake ledger's.
@@ -101,18 +197,31 @@ func (l *ledger) Identity(context.Context) (string, error) {
 	return identity, nil
 }
 
-// Vouch implements worker.Ledger.
-func (l *ledger) Vouch(_ context.Context, ids []string) error {
+// Beat implements worker.Ledger.
+func (l *ledger) Beat(_ context.Context, self core.Instance) (core.Census, error) {
 	l.mu.Lock()
-	vouch := l.vouch
+	beat := l.beat
 	l.mu.Unlock()
-	if vouch != nil {
-		return vouch()
+	l.diary.note("beat %s", self.ID)
+	if beat != nil {
+		return beat()
 	}
-	slices.Sort(ids)
-	l.diary.note("vouch %v", ids)
+	return core.Census{Sweepers: 1}, nil
+}
+
+// Leave implements worker.Ledger.
+func (l *ledger) Leave(_ context.Context, id string) error {
+	l.diary.note("leave %s", id)
 	return nil
 }
+
+// Announce implements worker.Ledger.
+func (l *ledger) Announce(t core.Transition) {
+	l.diary.note("announce %s/%d %s", t.ID, t.Attempt, t.To)
+}
+
+// Released implements worker.Ledger.
+func (l *ledger) Released() <-chan struct{} { return l.released }
 
 // broker is a worker.Broker that delivers what a test gives it.
 type broker struct {
@@ -122,6 +231,9 @@ type broker struct {
 	open  sync.WaitGroup
 	retry error
 }
+
+// Queues implements worker.Broker.
+func (b *broker) Queues() []string { return []string{"default", "other", "a"} }
 
 // Consume implements worker.Broker.
 func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(core.Delivery)) error {
@@ -246,6 +358,7 @@ func runOn(t *testing.T, made func(*ledger) worker.Ledger, cfg worker.Config, h 
 		defer stop()
 		b.stop = stop
 		go func() { b.done <- w.Run(ctx) }() // awaited below
+		synctest.Wait()
 		test(b)
 		stop()
 		if err := <-b.done; err != nil {
@@ -282,11 +395,11 @@ func job(id string) core.Delivery {
 }
 
 // expect compares the diary with what should have happened since the last
-// call. Subscribing and vouching, which happen besides, have tests of their own.
+// call. What happens besides has tests of its own.
 func (b *bench) expect(want ...string) {
 	b.Helper()
 	b.diary.mu.Lock()
-	got := slices.DeleteFunc(b.diary.lines, func(s string) bool { return strings.HasPrefix(s, "consume ") || strings.HasPrefix(s, "vouch ") })
+	got := b.diary.lines
 	b.diary.lines = nil
 	b.diary.mu.Unlock()
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

@@ -24,7 +24,7 @@ func TestGoexitLeavesTheSlot(t *testing.T) {
 		time.Sleep(time.Second)
 		return nil
 	}}
-	run(t, worker.Config{Concurrency: 1, FlushInterval: time.Minute}, h, func(b *bench) {
+	run(t, worker.Config{Concurrency: 1, FlushInterval: time.Second}, h, func(b *bench) {
 		for _, id := range []string{"exit1", "a", "exit2", "exit3", "b"} {
 			b.send(job(id))
 		}
@@ -35,27 +35,15 @@ func TestGoexitLeavesTheSlot(t *testing.T) {
 	})
 }
 
-// announcing is a ledger that wants to hear of outcomes early.
-type announcing struct {
-	*ledger
-	released chan struct{}
-}
-
-// Announce implements worker.Announcer.
-func (a announcing) Announce(t core.Transition) {
-	a.diary.note("announce %s/%d %s", t.ID, t.Attempt, t.To)
-}
-
-// Released implements worker.Announcer.
-func (a announcing) Released() <-chan struct{} { return a.released }
-
-// A ledger that cares hears of an outcome as soon as there is one, and is asked
-// for it all the same.
+// The ledger hears of an outcome as soon as there is one, and is asked for it all the
+// same.
 func TestOutcomesAreAnnounced(t *testing.T) {
-	made := func(l *ledger) worker.Ledger { return announcing{l, nil} }
-	runOn(t, made, worker.Config{FlushInterval: time.Minute}, plain{}, func(b *bench) {
+	run(t, worker.Config{FlushInterval: time.Second}, plain{}, func(b *bench) {
 		b.deliver(job("j"))
-		b.expect("announce j/1 done")
+		b.expect()
+		if n := b.diary.besides("announce j/1 done"); n != 1 {
+			b.Errorf("announced %d times", n)
+		}
 		b.pass(time.Minute)
 		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
 	})
@@ -66,7 +54,8 @@ func TestReleasedRowsAreAskedFor(t *testing.T) {
 	var released chan struct{} // of the bubble
 	made := func(l *ledger) worker.Ledger {
 		released = make(chan struct{}, 1)
-		return announcing{l, released}
+		l.released = released
+		return l
 	}
 	runOn(t, made, worker.Config{}, plain{}, func(b *bench) {
 		busy := true
@@ -82,7 +71,7 @@ func TestReleasedRowsAreAskedFor(t *testing.T) {
 		began := time.Now()
 		released <- struct{}{}
 		synctest.Wait()
-		b.expect("announce j/1 done", `j/1 done charge=false after=0s ""`, "ack j")
+		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
 		if waited := time.Since(began); waited != 0 {
 			b.Errorf("it took %v", waited)
 		}
@@ -110,7 +99,7 @@ func (r batched) AckAll(others []core.Receipt) (rest []core.Receipt) {
 
 // What was recorded together is acknowledged together, channel by channel.
 func TestAcknowledgedTogether(t *testing.T) {
-	run(t, worker.Config{FlushInterval: time.Minute, FlushSize: 100}, plain{}, func(b *bench) {
+	run(t, worker.Config{FlushInterval: time.Second, FlushSize: 100}, plain{}, func(b *bench) {
 		for i, id := range []string{"a", "b", "c", "plain", "d"} {
 			d := job(id)
 			if id != "plain" {
@@ -128,7 +117,7 @@ func TestAcknowledgedTogether(t *testing.T) {
 }
 
 // What has not started when the subscription is lost goes back and does not run
-// from here, wherever it was waiting: for a goroutine or for a slot.
+// from here.
 func TestLostBeforeItStarted(t *testing.T) {
 	var ran []string
 	var release chan struct{} // of the bubble
@@ -137,10 +126,9 @@ func TestLostBeforeItStarted(t *testing.T) {
 		<-release
 		return nil
 	}}
-	cfg := worker.Config{Concurrency: 1, Queues: []worker.Queue{{Name: ackbox.DefaultQueue, Concurrency: 2, Prefetch: 10}}}
-	run(t, cfg, h, func(b *bench) {
+	run(t, worker.Config{Concurrency: 1}, h, func(b *bench) {
 		release = make(chan struct{})
-		for _, id := range []string{"runs", "waits for a slot", "waits"} {
+		for _, id := range []string{"runs", "waits", "waits, too"} {
 			b.deliver(job(id))
 		}
 		b.broker.lost <- errors.New("connection lost")
@@ -148,7 +136,7 @@ func TestLostBeforeItStarted(t *testing.T) {
 		b.diary.mu.Lock()
 		slices.Sort(b.diary.lines)
 		b.diary.mu.Unlock()
-		b.expect("requeue waits", "requeue waits for a slot")
+		b.expect("requeue waits", "requeue waits, too")
 		close(release)
 		b.pass(time.Second)
 		b.expect(`runs/1 done charge=false after=0s ""`, "ack runs")

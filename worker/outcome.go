@@ -2,85 +2,113 @@ package worker
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/core"
-	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
+// outcomes is the step that says what becomes of a delivery: in the ledger, where a
+// row stands behind it, and in the broker where none does.
+type outcomes struct {
+	*shift
+	recorder *recorder
+	copier   *copier
+}
+
 // done records that the job was handled.
-func (r *run) done(h *inHand) {
-	r.count.done.Add(1)
+func (o *outcomes) done(work context.Context, h *hand) {
 	if h.Ledger == "" {
+		o.tell(work, h, report{what: handled}, core.Recorded)
 		h.ack()
 		return
 	}
-	r.recorder.add(h, core.Transition{To: ackbox.Done})
+	o.recorder.add(h, core.Transition{To: ackbox.Done}, report{what: handled})
 }
 
-// again has the job run again after wait: charged as its next try, or as
-// another copy of the same.
-func (r *run) again(work context.Context, h *inHand, wait time.Duration, charge bool, reason string) {
+// nextTry charges a try and has the job run again after wait.
+func (o *outcomes) nextTry(work context.Context, h *hand, wait time.Duration, why failure) {
+	wait = max(0, wait)
+	told := report{what: failed, why: why, next: time.Now().Add(wait)}
+	if h.Ledger != "" {
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait, Charge: true, Error: why.text}, told)
+		return
+	}
+	next := h.Delivery
+	next.Attempt, next.Renewals = max(next.Attempt, 1)+1, 0
+	o.copier.park(work, h, next, wait, told)
+}
+
+// snooze has the job run again after wait, because it asked for that.
+func (o *outcomes) snooze(work context.Context, h *hand, wait time.Duration) {
 	wait = max(0, wait)
 	if h.Ledger != "" {
-		r.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait, Charge: charge, Error: reason})
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait}, report{what: snoozed})
 		return
 	}
-	// Without a row the message waits in the broker: its copy is confirmed
-	// before the original is acknowledged.
 	next := h.Delivery
-	if charge {
-		next.Attempt = max(next.Attempt, 1) + 1
-	}
-	r.replace(work, h, "park a message for its next try", func(ctx context.Context) error {
-		return r.broker.Retry(ctx, next, wait)
-	})
+	next.Renewals = 0
+	o.copier.park(work, h, next, wait, report{what: snoozed})
 }
 
-// dead records that the job was given up, with all that is known (reason), and
-// says so in the log (summary).
-func (r *run) dead(work context.Context, h *inHand, reason string, summary error) {
-	r.count.dead.Add(1)
-	line := oneLine(summary)
-	r.cfg.Logger.ErrorContext(work, "worker: a job is dead", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "attempt", h.Attempt, "error", line)
-	if h.Ledger != "" {
-		r.recorder.add(h, core.Transition{To: ackbox.Dead, Error: reason})
+// busy has a job run again uncharged whose handler could not have the job's row in
+// time.
+func (o *outcomes) busy(work context.Context, h *hand, why failure) {
+	if h.Ledger == "" {
+		o.putOff(work, h, busyDelay(h), "")
 		return
 	}
-	r.replace(work, h, "bury a message", func(ctx context.Context) error {
-		return r.broker.Bury(ctx, h.Delivery, line)
-	})
+	o.recorder.add(h, core.Transition{To: ackbox.Pending, After: busyDelay(h), Error: why.text}, report{})
 }
 
-// oneLine is an error's text without line breaks. It survives errors whose own
-// methods panic.
-func oneLine(err error) string {
-	return strings.ReplaceAll(fmt.Sprintf("%v", err), "\n", "; ")
-}
-
-// replaceTimeout bounds the wait for the confirm of a copy.
-const replaceTimeout = 30 * time.Second
-
-// replace acknowledges a message without a row here once its copy is confirmed. If
-// that cannot be had in time the message goes back to its queue.
-func (r *run) replace(work context.Context, h *inHand, what string, publish func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(work, replaceTimeout)
-	defer cancel()
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		err := publish(ctx)
-		if err == nil {
-			failpoint.Hit(failpoint.Replaced)
-			h.ack()
-			return
-		}
-		if errors.Is(err, ackbox.ErrClosed) || !sleep(ctx, jitter(pause)) {
-			r.cfg.Logger.WarnContext(work, "worker: a message without a row here cannot be put aside; it goes back to its queue", "what", what, "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
-			h.requeue()
-			return
-		}
+// putOff has a job run again after wait, uncharged: it has not run. That is no outcome,
+// so starts without one stay counted, but for the one that is taken back.
+func (o *outcomes) putOff(work context.Context, h *hand, wait time.Duration, reason string) {
+	if h.Ledger != "" {
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait, NoOutcome: true, Error: reason}, report{})
+		return
 	}
+	o.copier.park(work, h, h.Delivery, wait, report{})
+}
+
+// renew puts a fresh copy in the place of a message that the broker would soon drop.
+func (o *outcomes) renew(work context.Context, h *hand) {
+	next := h.Delivery
+	next.Renewals = max(0, next.Renewals) + 1
+	o.copier.park(work, h, next, 0, report{})
+}
+
+// dead records that the job was given up.
+func (o *outcomes) dead(work context.Context, h *hand, why failure) {
+	told := report{what: gaveUp, why: why}
+	if h.Ledger != "" {
+		o.recorder.add(h, core.Transition{To: ackbox.Dead, Error: why.text}, told)
+		return
+	}
+	o.copier.bury(work, h, why.oneLine(), told)
+}
+
+// notStarted gives back what the ledger was never asked to start.
+func (o *outcomes) notStarted(h *hand) { h.requeue() }
+
+// giveBack gives back what has started, or may have: the ledger has that on record,
+// so it is the ledger that has to let go of it, and it sends the job again.
+func (o *outcomes) giveBack(h *hand) {
+	switch {
+	case h.refused, h.Ledger == "":
+		h.requeue() // a refused one stays as it is in the ledger, which Leave tells
+	default:
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, NoOutcome: true}, report{})
+	}
+}
+
+// drop acknowledges a delivery that the ledger does not want run, or wants run where
+// it runs already.
+func (o *outcomes) drop(ctx context.Context, h *hand, verdict core.Verdict) {
+	if verdict == core.Missing {
+		o.missing(ctx, h)
+	} else {
+		o.count.skipped.Add(1)
+	}
+	h.ack()
 }

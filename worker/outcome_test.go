@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/registry"
 	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
 )
@@ -28,19 +30,25 @@ func TestOutcomes(t *testing.T) {
 		fail     func(context.Context, ackbox.Job, error) error
 		want     []string
 	}{
-		"done":       {job("j"), func(context.Context, ackbox.Job) error { return nil }, nil, []string{`j/1 done charge=false after=0s ""`, "ack j"}},
-		"failed":     {job("j"), func(context.Context, ackbox.Job) error { return errFailed }, nil, []string{`j/1 pending charge=true after=1h0m0s "failed"`, "ack j"}},
-		"after":      {job("j"), func(context.Context, ackbox.Job) error { return retry.After(errFailed, time.Minute) }, nil, []string{`j/1 pending charge=true after=1m0s "failed"`, "ack j"}},
-		"snoozed":    {job("j"), func(context.Context, ackbox.Job) error { return retry.Snooze(time.Minute) }, nil, []string{`j/1 pending charge=false after=1m0s ""`, "ack j"}},
-		"permanent":  {job("j"), func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) }, nil, []string{`j/1 dead charge=false after=0s "failed"`, "ack j"}},
-		"last try":   {last, func(context.Context, ackbox.Job) error { return errFailed }, nil, []string{`j/3 dead charge=false after=0s "failed"`, "ack j"}},
-		"undecoded":  {job("j"), func(context.Context, ackbox.Job) error { return &handler.DecodeError{Kind: "k", Err: errFailed} }, nil, []string{`j/1 dead charge=false after=0s "decode the payload of a k job: the arguments refuse it (*errors.errorString)"`, "ack j"}},
-		"superseded": {job("j"), func(context.Context, ackbox.Job) error { return ackbox.ErrSuperseded }, nil, []string{"ack j"}},
+		"done":      {job("j"), func(context.Context, ackbox.Job) error { return nil }, nil, []string{`j/1 done charge=false after=0s ""`, "ack j"}},
+		"failed":    {job("j"), func(context.Context, ackbox.Job) error { return errFailed }, nil, []string{`j/1 pending charge=true after=1h0m0s "failed"`, "ack j"}},
+		"after":     {job("j"), func(context.Context, ackbox.Job) error { return retry.After(errFailed, time.Minute) }, nil, []string{`j/1 pending charge=true after=1m0s "failed"`, "ack j"}},
+		"snoozed":   {job("j"), func(context.Context, ackbox.Job) error { return retry.Snooze(time.Minute) }, nil, []string{`j/1 pending charge=false after=1m0s ""`, "ack j"}},
+		"permanent": {job("j"), func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) }, nil, []string{`j/1 dead charge=false after=0s "failed"`, "ack j"}},
+		"last try":  {last, func(context.Context, ackbox.Job) error { return errFailed }, nil, []string{`j/3 dead charge=false after=0s "failed"`, "ack j"}},
+		"undecoded": {job("j"), func(context.Context, ackbox.Job) error { return &handler.DecodeError{Kind: "k", Err: errFailed} }, nil, []string{`j/1 pending charge=true after=1h0m0s "decode the payload of a k job: the arguments refuse it (*errors.errorString)"`, "ack j"}},
+		"mistaken":  {job("j"), func(context.Context, ackbox.Job) error { return ackbox.ErrSuperseded }, nil, []string{`j/1 pending charge=true after=1h0m0s "ackbox: the job is finished or another copy took over"`, "ack j"}},
 		"fail action superseded": {
 			job("j"),
 			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
 			func(context.Context, ackbox.Job, error) error { return ackbox.ErrSuperseded },
 			[]string{`j/1 dead charge=false after=0s "failed"`, "ack j"},
+		},
+		"fail action not called": {
+			job("j"),
+			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+			func(context.Context, ackbox.Job, error) error { return registry.ErrNotCalled },
+			[]string{`j/1 dead charge=false after=0s "failed\nFailAction was not called"`, "ack j"},
 		},
 		"timeout": {
 			job("j"),
@@ -89,26 +97,27 @@ func TestFailActionFails(t *testing.T) {
 func TestFailActionDuringAnOutage(t *testing.T) {
 	down := errors.New("database is down")
 	calls, up := 0, false
+	var cut func() // the ledger
 	h := plain{
 		func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
 		func(context.Context, ackbox.Job, error) error {
 			calls++
 			if !up {
+				cut()
 				return down
 			}
 			return nil
 		},
 	}
-	away := func(ackbox.Job) (core.Verdict, error) { return 0, down }
-	for name, cut := range map[string]func(*ledger){
-		"away":      func(l *ledger) { l.current = away },
-		"read-only": func(l *ledger) { l.vouch = func() error { return down } },
+	for name, cutting := range map[string]func(*ledger){
+		"away":      func(l *ledger) { l.cut(down) },
+		"read-only": func(l *ledger) { l.hold = func(core.Holding) (core.Verdict, error) { return 0, down } },
 	} {
 		calls, up = 0, false
 		run(t, worker.Config{FailActionAttempts: 1}, h, func(b *bench) {
-			cut(b.ledger)
+			cut = func() { cutting(b.ledger) }
 			b.deliver(job("j"))
-			b.pass(time.Hour)
+			b.pass(4 * time.Minute)
 			if calls != 1 {
 				t.Errorf("%s: FailAction was called %d times in vain", name, calls)
 			}
@@ -119,20 +128,91 @@ func TestFailActionDuringAnOutage(t *testing.T) {
 			b.expect(`j/1 dead charge=false after=0s "failed"`, "ack j")
 		})
 	}
-	// Another worker has finished the job, or its copy is on the way.
+	// It goes back when the worker stops meanwhile: to the broker, since the ledger
+	// cannot be told.
 	up = false
 	run(t, worker.Config{}, h, func(b *bench) {
-		b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Stale, nil }
-		b.deliver(job("j"))
-		b.expect("ack j")
-	})
-	// It is given back when the worker stops meanwhile.
-	run(t, worker.Config{}, h, func(b *bench) {
-		b.ledger.current = away
+		cut = func() { b.ledger.cut(down) }
 		b.deliver(job("j"))
 		b.stop()
 		b.pass(time.Minute)
 		b.expect("requeue j")
+	})
+}
+
+// FailAction is not called for a job that is finished already, whoever did it, nor for
+// one that another instance has; and people hear of the error that came too late.
+func TestFailActionOfWhatIsNotOurs(t *testing.T) {
+	for finished, told := range map[core.Verdict]bool{core.Stale: true, core.Held: false, core.Missing: false} {
+		h := plain{
+			func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+			func(context.Context, ackbox.Job, error) error {
+				t.Errorf("%v: FailAction was called", finished)
+				return nil
+			},
+		}
+		run(t, worker.Config{}, h, func(b *bench) {
+			b.ledger.hold = verdict(finished)
+			b.deliver(job("j"))
+			b.pass(time.Second)
+			b.expect("ack j")
+			if s := b.worker.Stats(); s.Dead != 0 || s.Skipped+s.Missing != 1 {
+				t.Errorf("%v: %+v", finished, s)
+			}
+			if strings.Contains(b.log.String(), "a job is dead") || strings.Contains(b.log.String(), "after its job was finished") != told {
+				t.Errorf("%v: the log says %s", finished, b.log)
+			}
+		})
+	}
+	// It may become so between two calls.
+	calls := 0
+	var l *ledger
+	h := plain{
+		func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+		func(context.Context, ackbox.Job, error) error {
+			calls++
+			l.hold = verdict(core.Stale)
+			return errFailed
+		},
+	}
+	run(t, worker.Config{}, h, func(b *bench) {
+		l = b.ledger
+		b.deliver(job("j"))
+		b.pass(time.Minute)
+		b.expect("ack j")
+		if calls != 1 {
+			t.Errorf("FailAction was called %d times", calls)
+		}
+	})
+}
+
+// A FailAction that ends its goroutine has failed; Consume does not run again for it.
+func TestGoexitInFailAction(t *testing.T) {
+	consumed, calls := 0, 0
+	h := plain{
+		func(context.Context, ackbox.Job) error { consumed++; return retry.Permanent(errFailed) },
+		func(context.Context, ackbox.Job, error) error { calls++; runtime.Goexit(); return nil },
+	}
+	run(t, worker.Config{}, h, func(b *bench) {
+		b.deliver(job("j"))
+		b.pass(time.Minute)
+		b.expect(`j/1 dead charge=false after=0s "failed\nFailAction failed 3 times: the handler ended its goroutine (runtime.Goexit)"`, "ack j")
+		if consumed != 1 || calls != 3 {
+			t.Errorf("Consume %d, FailAction %d", consumed, calls)
+		}
+	})
+}
+
+// A handler may say that its job is finished. Whether it is, the ledger knows.
+func TestSupersededIsAsked(t *testing.T) {
+	h := plain{consume: func(context.Context, ackbox.Job) error { return ackbox.ErrSuperseded }}
+	run(t, worker.Config{}, h, func(b *bench) {
+		b.ledger.hold = verdict(core.Stale)
+		b.deliver(job("j"))
+		b.expect("ack j")
+		if s := b.worker.Stats(); s.Skipped != 1 {
+			t.Errorf("%+v", s)
+		}
 	})
 }
 
@@ -167,7 +247,8 @@ func TestBusyRow(t *testing.T) {
 	})
 }
 
-// A panic is an error like any other, kept with its stack; neighbours go on.
+// A panic is an error like any other; its stack is in the log, and not in the row.
+// Neighbours go on.
 func TestPanic(t *testing.T) {
 	h := plain{consume: func(_ context.Context, job ackbox.Job) error {
 		if job.ID == "bad" {
@@ -180,8 +261,11 @@ func TestPanic(t *testing.T) {
 		b.deliver(job("good"))
 		b.pass(time.Second)
 		story := b.diary.String()
-		if !strings.Contains(story, "bad/1 pending charge=true after=1h0m0s \"panic: boom\\n") || !strings.Contains(story, "outcome_test.go") || !strings.Contains(story, "good/1 done") {
+		if !strings.Contains(story, "bad/1 pending charge=true after=1h0m0s \"panic: boom\";") || !strings.Contains(story, "good/1 done") {
 			t.Error(story)
+		}
+		if line := b.log.String(); !strings.Contains(line, "outcome_test.go") {
+			t.Errorf("the log does not say where: %s", line)
 		}
 	})
 }
@@ -195,7 +279,7 @@ func TestAsksTheLedger(t *testing.T) {
 			t.Errorf("%s ran although the ledger said no", d.ID)
 			return nil
 		}}, func(b *bench) {
-			b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Stale, nil }
+			b.ledger.start = standing(core.Stale, 0)
 			b.deliver(d)
 			b.expect("ack " + d.ID)
 			if s := b.worker.Stats(); s.Skipped != 1 {
@@ -205,8 +289,7 @@ func TestAsksTheLedger(t *testing.T) {
 	}
 	// It waits for a ledger that cannot be asked.
 	run(t, worker.Config{}, plain{}, func(b *bench) {
-		down := errors.New("database is down")
-		b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Started, down }
+		b.ledger.cut(errors.New("database is down"))
 		b.deliver(redelivered)
 		b.pass(time.Minute)
 		if story := b.diary.String(); strings.Contains(story, "ack") || strings.Contains(story, "done") {
@@ -215,19 +298,6 @@ func TestAsksTheLedger(t *testing.T) {
 		b.ledger.recover()
 		b.pass(time.Minute)
 		if story := b.diary.String(); !strings.Contains(story, "redelivered/1 done") {
-			t.Error(story)
-		}
-	})
-}
-
-// A job whose workers keep dying of it is charged a try.
-func TestTooManyReturns(t *testing.T) {
-	d := job("j")
-	d.Redelivered, d.Returns = true, 10
-	run(t, worker.Config{}, plain{consume: func(context.Context, ackbox.Job) error { t.Error("it ran"); return nil }}, func(b *bench) {
-		b.deliver(d)
-		b.pass(time.Second)
-		if story := b.diary.String(); !strings.Contains(story, "j/1 pending charge=true after=1h0m0s \"came back from the broker 10 times") {
 			t.Error(story)
 		}
 	})

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,52 +11,52 @@ import (
 	"github.com/ackbox/ackbox/internal/failpoint"
 )
 
-// recorder records the outcomes of many jobs together, then acknowledges them.
+// recorder is the step that makes the outcomes of many jobs durable together, then
+// settles them.
 //
 // Three things can keep an outcome from being recorded, and none of them may
 // keep back another's: its row is locked by a dispatcher (it is asked again in
 // a few milliseconds), it cannot be recorded at all (it is asked again by
-// itself, at growing intervals), or the ledger is down (everything waits).
+// itself, at growing intervals), or the ledger is away (everything waits).
 type recorder struct {
-	*Worker
-	announcer Announcer       // nil if the ledger is none
-	released  <-chan struct{} // its own
-	in        chan *outcome
-	closed    chan struct{} // when nobody records any more
+	*shift
+	in     chan *outcome
+	closed chan struct{} // when nobody records any more
 
 	// All below belongs to the goroutine of run.
 	open   []*outcome    // those to be asked again
-	resume time.Time     // nothing is asked before: the ledger is down
-	outage time.Duration // the pause that leads to resume; 0 while it is up
+	resume time.Time     // nothing is asked before: the ledger is away
+	outage time.Duration // the pause that leads to resume; 0 while it is there
 }
 
+// outcome is what is to be recorded of a delivery.
 type outcome struct {
-	h          *inHand
+	hand       *hand
 	transition core.Transition
+	report     report
 	due        time.Time     // when it is to be asked; zero for at once
 	pause      time.Duration // the last pause before it was asked again
 	alone      bool          // it failed by itself: nothing is asked together with it
+	unsure     bool          // it may be recorded, though an error came back
 }
 
-func newRecorder(w *Worker) *recorder {
-	// Room for one flush while another is on its way; prefetch bounds how many
-	// outcomes can ever wait.
-	r := &recorder{Worker: w, in: make(chan *outcome, w.cfg.FlushSize), closed: make(chan struct{})}
-	if a, ok := w.ledger.(Announcer); ok {
-		r.announcer, r.released = a, a.Released()
+func newRecorder(s *shift) *recorder {
+	// Room for one flush while another is on its way, and for what waits besides:
+	// adding must not wait for the ledger.
+	room := s.cfg.FlushSize
+	for _, q := range s.cfg.Queues {
+		room += q.Prefetch + q.Concurrency
 	}
-	return r
+	return &recorder{shift: s, in: make(chan *outcome, room), closed: make(chan struct{})}
 }
 
 // add queues the outcome of h. The handler's slot is free as soon as it
-// returns; h is acknowledged when the outcome is durable.
-func (r *recorder) add(h *inHand, t core.Transition) {
-	t.ID, t.Attempt = h.ID, h.Attempt
-	if r.announcer != nil {
-		r.announcer.Announce(t)
-	}
+// returns; h is settled when the outcome is durable.
+func (r *recorder) add(h *hand, t core.Transition, told report) {
+	t.ID, t.Attempt, t.Resend, t.Holder = h.ID, h.Attempt, h.Resend, r.self.ID
+	r.ledger.Announce(t)
 	select {
-	case r.in <- &outcome{h: h, transition: t}:
+	case r.in <- &outcome{hand: h, transition: t, report: told}:
 	case <-r.closed:
 		h.requeue()
 	}
@@ -91,7 +92,7 @@ func (r *recorder) collect(ctx context.Context) ([]*outcome, bool) {
 				wake.Reset(min(r.untilDue(), r.cfg.FlushInterval))
 			}
 			continue
-		case <-r.released:
+		case <-r.ledger.Released():
 			for _, o := range r.open {
 				if !o.alone {
 					o.due = time.Time{}
@@ -101,18 +102,25 @@ func (r *recorder) collect(ctx context.Context) ([]*outcome, bool) {
 		}
 		break
 	}
-	if down := time.Until(r.resume); down > 0 && !sleep(ctx, down) {
+	if away := time.Until(r.resume); away > 0 && !sleep(ctx, away) {
 		return nil, false
 	}
-	now := time.Now()
-	due := func(o *outcome) bool { return !o.due.After(now) }
-	for _, o := range r.open {
-		if due(o) {
-			fresh = append(fresh, o)
+	return append(fresh, r.takeDue()...), true
+}
+
+// takeDue takes from open what is due; one that is asked for alone only if there is
+// no other such, so that however many of them there are, the rest waits for one.
+func (r *recorder) takeDue() (list []*outcome) {
+	now, alone := time.Now(), false
+	r.open = slices.DeleteFunc(r.open, func(o *outcome) bool {
+		if o.due.After(now) || o.alone && alone {
+			return false
 		}
-	}
-	r.open = slices.DeleteFunc(r.open, due)
-	return fresh, true
+		alone = alone || o.alone
+		list = append(list, o)
+		return true
+	})
+	return list
 }
 
 // untilDue is how long the first of the open outcomes has to wait yet.
@@ -128,64 +136,56 @@ func (r *recorder) untilDue() time.Duration {
 func (r *recorder) flush(ctx context.Context, batch []*outcome) {
 	var together []*outcome
 	for _, o := range batch {
-		if o.alone {
-			r.askAlone(ctx, o)
-		} else {
+		if !o.alone {
 			together = append(together, o)
 		}
 	}
 	for group := range slices.Chunk(together, r.cfg.FlushSize) {
-		if r.down() {
-			r.open = append(r.open, group...) // they are due when it is up again
-			continue
+		r.record(ctx, group)
+	}
+	for _, o := range batch {
+		if o.alone {
+			r.record(ctx, []*outcome{o})
 		}
-		r.askTogether(ctx, group)
 	}
 }
 
-// down reports whether the ledger has just failed as a whole.
-func (r *recorder) down() bool { return time.Now().Before(r.resume) }
-
-// askTogether asks for a group and, if that fails, for each of it: it may be
-// one of them that cannot be recorded. If the first few of these fail as well
-// it is the ledger, and the group waits for it.
-func (r *recorder) askTogether(ctx context.Context, group []*outcome) {
-	err := r.ask(ctx, group)
-	if err == nil {
-		r.up()
+// record asks for a group. If that fails a beat tells whether the ledger is away:
+// then all wait for it together. If it is there, one of the group cannot be
+// recorded, and is looked for by halves.
+func (r *recorder) record(ctx context.Context, group []*outcome) {
+	if time.Now().Before(r.resume) {
+		r.open = append(r.open, group...) // they are due when it is there again
 		return
 	}
-	const probes = 3
-	var failed []*outcome
-	var errs []error // why each of them did
-	for i, o := range group {
-		if ctx.Err() != nil {
-			return
-		}
-		if len(group) > 1 {
-			err = r.ask(ctx, group[i:i+1])
-		}
-		if err != nil {
-			failed, errs = append(failed, o), append(errs, err)
-		}
-		if last := i == len(group)-1; len(failed) == i+1 && (last || i+1 == probes) {
-			// Others probe next time, lest three bad ones keep back the rest.
-			r.open = append(append(r.open, group[i+1:]...), failed...)
-			r.wentDown(ctx, len(group), err)
-			return
-		}
+	err := r.ask(ctx, group)
+	if err == nil {
+		r.isBack(ctx)
+		return
 	}
-	r.up()
-	for i, o := range failed {
-		r.putAside(ctx, o, errs[i])
+	for _, o := range group {
+		o.unsure = true
+	}
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded), r.beat(ctx) != nil:
+		r.open = append(r.open, group...)
+		r.isAway(ctx, len(group), err)
+	case len(group) == 1:
+		r.putAside(ctx, group[0], err)
+	default:
+		half := len(group) / 2
+		r.record(ctx, group[:half])
+		r.record(ctx, group[half:])
 	}
 }
 
-// askAlone asks for an outcome that failed while others did not.
-func (r *recorder) askAlone(ctx context.Context, o *outcome) {
-	if err := r.ask(ctx, []*outcome{o}); err != nil {
-		r.putAside(ctx, o, err)
-	}
+// beat writes to the ledger that this worker lives.
+func (r *recorder) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, core.BeatInterval)
+	defer cancel()
+	_, err := r.ledger.Beat(ctx, r.self)
+	return err
 }
 
 // putAside keeps an outcome that cannot be recorded, for later and by itself.
@@ -193,21 +193,27 @@ func (r *recorder) putAside(ctx context.Context, o *outcome, err error) {
 	o.alone = true
 	o.wait(minPause, maxPause)
 	r.open = append(r.open, o)
-	if ctx.Err() == nil {
-		r.cfg.Logger.ErrorContext(ctx, "worker: an outcome cannot be recorded; trying again",
-			"kind", o.h.Kind, "id", o.h.ID, "queue", o.h.Queue, "state", o.transition.To, "in", o.pause, "error", err)
+	if r.said.fresh("outcome " + o.hand.ID) {
+		r.cfg.Logger.ErrorContext(ctx, "worker: an outcome cannot be recorded; trying again by itself",
+			"kind", o.hand.Kind, "id", o.hand.ID, "queue", o.hand.Queue, "state", o.transition.To, "in", o.pause, "error", err)
 	}
 }
 
-func (r *recorder) wentDown(ctx context.Context, jobs int, err error) {
+func (r *recorder) isAway(ctx context.Context, jobs int, err error) {
+	first := r.outage == 0
 	r.outage = min(max(minPause, 2*r.outage), maxPause)
 	r.resume = time.Now().Add(jitter(r.outage))
-	if ctx.Err() == nil {
-		r.cfg.Logger.ErrorContext(ctx, "worker: outcomes cannot be recorded; trying again", "jobs", jobs, "in", r.outage, "error", err)
+	if first && r.said.fresh("outcomes") {
+		r.cfg.Logger.ErrorContext(ctx, "worker: outcomes cannot be recorded; all wait for the ledger", "jobs", jobs, "error", err)
 	}
 }
 
-func (r *recorder) up() { r.resume, r.outage = time.Time{}, 0 }
+func (r *recorder) isBack(ctx context.Context) {
+	if r.outage >= maxPause {
+		r.cfg.Logger.InfoContext(ctx, "worker: outcomes are recorded again")
+	}
+	r.resume, r.outage = time.Time{}, 0
+}
 
 // wait sets when o is asked again: after a pause that doubles from low to high.
 func (o *outcome) wait(low, high time.Duration) {
@@ -215,13 +221,7 @@ func (o *outcome) wait(low, high time.Duration) {
 	o.due = time.Now().Add(o.pause)
 }
 
-// Pauses before the ledger is asked again for a row that a dispatcher holds.
-const (
-	minBusy = 2 * time.Millisecond
-	maxBusy = 100 * time.Millisecond
-)
-
-// ask asks the ledger once. It acknowledges what is durable and keeps what is
+// ask asks the ledger once. It settles what is durable and keeps what is
 // busy. Asking again after an error is safe: what was recorded all the same
 // comes back stale.
 func (r *recorder) ask(ctx context.Context, group []*outcome) error {
@@ -236,20 +236,22 @@ func (r *recorder) ask(ctx context.Context, group []*outcome) error {
 		return err
 	}
 	if len(verdicts) != len(group) {
-		return fmt.Errorf("the ledger returned %d verdicts for %d outcomes", len(verdicts), len(group))
+		return fmt.Errorf("worker: the ledger returned %d verdicts for %d outcomes", len(verdicts), len(group))
 	}
 	failpoint.Hit(failpoint.Recorded)
-	durable := make([]*inHand, 0, len(group))
+	durable := make([]*hand, 0, len(group))
 	for i, o := range group {
-		if verdicts[i] == core.Busy {
+		verdict := verdicts[i]
+		if verdict == core.Busy {
 			o.wait(minBusy, maxBusy)
 			r.open = append(r.open, o)
 			continue
 		}
-		if verdicts[i] == core.Missing {
-			r.missing(ctx, o.h)
+		if verdict == core.Stale && o.unsure {
+			verdict = core.Recorded // by the call whose answer was lost
 		}
-		durable = append(durable, o.h)
+		r.tell(ctx, o.hand, o.report, verdict)
+		durable = append(durable, o.hand)
 	}
 	ackAll(durable)
 	return nil

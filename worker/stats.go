@@ -37,7 +37,7 @@ type counters struct {
 
 // Stats returns the counts so far. Safe for concurrent use.
 func (w *Worker) Stats() Stats {
-	overdue, inHand := w.held.numbers()
+	overdue, inHand := w.inHand.Load().numbers()
 	return Stats{
 		Done:        w.count.done.Load(),
 		Retried:     w.count.retried.Load(),

@@ -54,7 +54,7 @@ func TestStraysSpread(t *testing.T) {
 	})
 }
 
-// A job of another ledger is neither run nor recorded nor vouched for, and its
+// A job of another ledger is neither run nor recorded nor held, and its
 // message is not lost: a copy comes back later, and is buried in the end.
 func TestStrays(t *testing.T) {
 	t.Parallel()
@@ -81,8 +81,8 @@ func TestStrays(t *testing.T) {
 		if n := strings.Count(b.log.String(), "level=ERROR"); n != 2 {
 			t.Errorf("people are told %d times, a minute apart; want 2", n)
 		}
-		if strings.Contains(b.diary.String(), "vouch") {
-			t.Errorf("vouched for: %s", b.diary)
+		if b.diary.besides("hold") > 0 {
+			t.Errorf("held: %s", b.diary.aside)
 		}
 	})
 }
@@ -92,7 +92,7 @@ func TestStrays(t *testing.T) {
 func TestStrayIsNoCopy(t *testing.T) {
 	t.Parallel()
 	h := plain{consume: func(context.Context, ackbox.Job) error { time.Sleep(10 * time.Second); return nil }} // the bubble's
-	run(t, worker.Config{VouchInterval: time.Second}, h, func(b *bench) {
+	run(t, worker.Config{}, h, func(b *bench) {
 		b.deliver(job("j"))
 		b.deliver(strange("j", 0))
 		b.aside("j/1", "5s")
@@ -148,7 +148,8 @@ func TestMissing(t *testing.T) {
 	}}
 	run(t, worker.Config{}, h, func(b *bench) {
 		b.ledger.finish = missing
-		b.ledger.current = func(ackbox.Job) (core.Verdict, error) { return core.Missing, nil }
+		b.ledger.start = standing(core.Missing, 0)
+		b.ledger.hold = verdict(core.Missing)
 		again := job("again")
 		again.Redelivered = true
 		for _, d := range []core.Delivery{job("j"), again, job("completes")} {

@@ -4,44 +4,58 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 )
+
+// maxUnknownDelay ends the doubling of the pauses of unknown kinds: jobs that nobody
+// will ever handle are to cost nothing to speak of.
+const maxUnknownDelay = 15 * time.Minute
 
 // unknownKind puts off a delivery that only another version of the application
 // can handle. No try is charged.
-func (r *run) unknownKind(work context.Context, h *inHand) {
-	r.count.unknownKind.Add(1)
-	if h.Kind == "" {
-		err := errors.New("the message names no kind (AMQP property type), so no handler can be found for it")
-		r.dead(work, h, err.Error(), err)
+func (o *outcomes) unknownKind(work context.Context, h *hand) {
+	o.count.unknownKind.Add(1)
+	if h.refused {
+		h.requeue() // it stays as it is, for a worker that knows its FailAction
 		return
 	}
-	if r.unknown.add(h.Kind) {
-		r.cfg.Logger.WarnContext(work, "worker: no handler is registered for this kind; its jobs wait for a worker that has one",
-			"kind", h.Kind, "id", h.ID, "queue", h.Queue, "known_kinds", len(r.entries))
+	if h.Kind == "" {
+		o.dead(work, h, failureOf(errors.New("the message names no kind (AMQP property type), so no handler can be found for it")))
+		return
 	}
-	r.again(work, h, r.cfg.UnknownKindDelay, false, fmt.Sprintf("no handler for kind %q in the worker that got it: waiting for one that knows it", h.Kind))
+	wait := doubled(o.cfg.UnknownKindDelay, h.Resend, max(maxUnknownDelay, o.cfg.UnknownKindDelay))
+	if h.Ledger == "" {
+		wait = o.growing(h.CreatedAt)
+	}
+	if o.said.fresh("unknown " + h.Kind) {
+		o.cfg.Logger.WarnContext(work, "worker: no handler is registered for this kind; its jobs wait for a worker that has one",
+			"kind", h.Kind, "id", h.ID, "queue", h.Queue, "in", wait, "known_kinds", o.kinds)
+	}
+	o.putOff(work, h, wait, fmt.Sprintf("no handler for kind %q in the worker that got it: waiting for one that knows it", h.Kind))
 }
 
-// kinds is a set of kinds. It stays small: strangers choose what is in it. The
-// zero value is empty. Safe for concurrent use.
-type kinds struct {
-	mu   sync.Mutex
-	seen map[string]bool
+// growing is a pause that grows for a message in which nothing counts the rounds: as
+// long as it has waited already, it waits again.
+func (o *outcomes) growing(since time.Time) time.Duration {
+	if since.IsZero() {
+		return o.cfg.UnknownKindDelay
+	}
+	return min(max(time.Since(since), o.cfg.UnknownKindDelay), max(maxUnknownDelay, o.cfg.UnknownKindDelay))
 }
 
-const maxKinds = 100
-
-// add reports whether kind is new. A full set has nothing new.
-func (k *kinds) add(kind string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.seen[kind] || len(k.seen) == maxKinds {
-		return false
+// doubled is first, doubled n times, at most limit.
+func doubled(first time.Duration, n int, limit time.Duration) time.Duration {
+	for ; n > 0 && first < limit; n-- {
+		first *= 2
 	}
-	if k.seen == nil {
-		k.seen = make(map[string]bool)
-	}
-	k.seen[kind] = true
-	return true
+	return min(first, limit)
 }
+
+// Pauses of a job whose row could not be had in time. It had waited for the ledger's
+// deadline before.
+const (
+	minBusyDelay = time.Second
+	maxBusyDelay = time.Minute
+)
+
+func busyDelay(h *hand) time.Duration { return doubled(minBusyDelay, h.Resend, maxBusyDelay) }

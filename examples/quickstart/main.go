@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -36,20 +35,16 @@ func (ExportOrder) Kind() string  { return "order.export" }
 
 var errMistake, errNoAnswer = errors.New("ordered by mistake"), errors.New("the old warehouse does not answer")
 
-// confirm fails at first for every tenth order, then succeeds.
-type confirm struct {
-	handler.NoFailAction[ConfirmOrder]
-}
-
-func (confirm) Consume(_ context.Context, job handler.Job[ConfirmOrder]) error {
+// confirm fails at first for every tenth order, then succeeds. The worker's log says so.
+func confirm(_ context.Context, job handler.Job[ConfirmOrder]) error {
 	if job.Args.ID%10 == 0 && job.Attempt == 1 {
-		fmt.Printf("  order %3d: the mail server is busy, confirming again in a moment\n", job.Args.ID)
-		return errors.New("mail server busy")
+		return fmt.Errorf("order %d: the mail server is busy", job.Args.ID)
 	}
 	return nil
 }
 
-// export always fails: after its last try FailAction is called.
+// export always fails: after its last try FailAction is called. A handler that has
+// nothing to do then leaves it out.
 type export struct{}
 
 func (export) Consume(context.Context, handler.Job[ExportOrder]) error { return errNoAnswer }
@@ -63,7 +58,7 @@ func (export) FailAction(_ context.Context, job handler.Job[ExportOrder], cause 
 // to be mistakes: they roll back, and so do their jobs.
 func place(ctx context.Context, db *gorm.DB, id int) (jobs int64, err error) {
 	items := []outbox.Item{{Args: ConfirmOrder{id}}}
-	if id%25 == 1 {
+	if id%100 == 1 {
 		items = append(items, outbox.Item{Args: ExportOrder{id}, Options: []outbox.Option{outbox.MaxAttempts(3)}})
 	}
 	return int64(len(items)), db.Transaction(func(tx *gorm.DB) error {
@@ -90,10 +85,10 @@ func run(ctx context.Context) error {
 		return err
 	}
 	reg := handler.NewRegistry()
-	handler.Register(reg, confirm{})
+	handler.RegisterFunc(reg, confirm)
 	handler.Register(reg, export{})
 	d, err1 := dispatcher.New(store, mq, dispatcher.Config{})
-	w, err2 := worker.New(store, mq, reg, worker.Config{Backoff: backoff, Logger: slog.New(slog.DiscardHandler)})
+	w, err2 := worker.New(store, mq, reg, worker.Config{Backoff: backoff})
 	s, err3 := retry.NewSweeper(store, mq, retry.Config{})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
@@ -118,9 +113,10 @@ func run(ctx context.Context) error {
 	}
 	err := clients.Wait()
 	fmt.Printf("placed 300 orders from 4 goroutines; %d rolled back, with their jobs\n", rolledBack.Load())
-	err = errors.Join(err, balance(ctx, store, int(committed.Load())))
+	err = errors.Join(err, settle(ctx, store))
 	stop()
-	return errors.Join(err, loops.Wait(), mq.Close())
+	err = errors.Join(err, loops.Wait(), mq.Close())
+	return errors.Join(err, balance(ctx, store, int(committed.Load())))
 }
 
 func main() {
@@ -132,12 +128,18 @@ func main() {
 	}
 }
 
-// balance waits until the ledger has no open job, then adds it up.
-func balance(ctx context.Context, store *outbox.Store, committed int) error {
+// settle waits until the ledger has no open job.
+func settle(ctx context.Context, store *outbox.Store) error {
 	n, err := store.Counts(ctx)
-	for ; err == nil && n[ackbox.Pending]+n[ackbox.Nacked]+n[ackbox.Sent] > 0; n, err = store.Counts(ctx) {
+	for ; err == nil && n[ackbox.Pending]+n[ackbox.Sent] > 0; n, err = store.Counts(ctx) {
 		time.Sleep(100 * time.Millisecond)
 	}
+	return err
+}
+
+// balance adds up the ledger.
+func balance(ctx context.Context, store *outbox.Store, committed int) error {
+	n, err := store.Counts(ctx)
 	if err != nil {
 		return err
 	}

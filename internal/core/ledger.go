@@ -29,6 +29,11 @@ type Transition struct {
 	// Charge makes a Transition to Pending use up a try (Attempt+1). Without
 	// it the same try is sent again as another copy (Resend+1).
 	Charge bool
+	// NoOutcome says of an uncharged Transition of a worker to Pending that no
+	// handler has answered: it was not called, or our own stop has cut it short. The
+	// row's starts without an outcome stay then, but for one of Holder itself that is
+	// on record, which is taken back. Without it they begin at 0 again.
+	NoOutcome bool
 	// Error is recorded as the row's last error and added to its list of
 	// errors; empty records nothing.
 	Error string

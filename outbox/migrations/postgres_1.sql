@@ -17,20 +17,32 @@ CREATE TABLE {table} (
 	publish_attempt int         NOT NULL DEFAULT 0 CHECK (publish_attempt >= 0),
 	-- Copies of this try that were sent again on purpose.
 	resend          int         NOT NULL DEFAULT 0 CHECK (resend >= 0),
+	-- Tries made before an operator requeued it, which count no more.
+	attempts_before int         NOT NULL DEFAULT 0 CHECK (attempts_before >= 0),
+	-- Starts of this try that had no outcome, as far as they were written down.
+	starts          int         NOT NULL DEFAULT 0 CHECK (starts >= 0),
 	created_at      timestamptz NOT NULL DEFAULT now(),
 	sent_at         timestamptz,
 	-- Who last knew where a sent job is: the broker's confirm, then the worker holding it.
 	seen_at         timestamptz,
 	finished_at     timestamptz,
+	-- When the broker first refused this try.
+	refused_at      timestamptz,
+	-- The instance whose hands it is in, as far as is known; it runs there since
+	-- started_at, or waits.
+	holder          uuid,
+	started_at      timestamptz,
 	last_error      text,
 	-- [{"at", "attempt", "error"}], the latest 50.
 	errors          jsonb       CHECK (jsonb_typeof(errors) = 'array'),
 	-- Nobody's clock shows infinity, and no program reads it.
 	CONSTRAINT {table_name}_finite CHECK (isfinite(due_at) AND isfinite(created_at)
-		AND isfinite(sent_at) AND isfinite(seen_at) AND isfinite(finished_at)),
+		AND isfinite(sent_at) AND isfinite(seen_at) AND isfinite(finished_at)
+		AND isfinite(refused_at) AND isfinite(started_at)),
 	CONSTRAINT {table_name}_state_times CHECK (CASE state
 		WHEN 'pending'   THEN finished_at IS NULL
 		WHEN 'nacked'    THEN finished_at IS NULL
+		WHEN 'refused'   THEN finished_at IS NULL
 		WHEN 'sent'      THEN sent_at IS NOT NULL AND seen_at IS NOT NULL AND (finished_at IS NULL) = (queue <> '')
 		WHEN 'done'      THEN sent_at IS NOT NULL AND finished_at IS NOT NULL
 		WHEN 'dead'      THEN finished_at IS NOT NULL
@@ -51,3 +63,22 @@ CREATE INDEX {table_name}_nacked ON {table} (queue, due_at, id) WHERE state = 'n
 CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 CREATE INDEX {table_name}_finished ON {table} (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
 CREATE INDEX {table_name}_dead ON {table} (finished_at) WHERE state = 'dead';
+CREATE INDEX {table_name}_refused ON {table} (queue, due_at, id) WHERE state = 'refused';
+CREATE INDEX {table_name}_held ON {table} (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;
+-- Workers and sweepers, each of which says every few seconds that it is alive.
+CREATE TABLE {instances} (
+	id         uuid        PRIMARY KEY,
+	role       text        NOT NULL,
+	host       text        NOT NULL,
+	pid        int         NOT NULL,
+	queues     jsonb       NOT NULL CHECK (jsonb_typeof(queues) = 'array'),
+	started_at timestamptz NOT NULL DEFAULT now(),
+	-- Its words had no gap since then.
+	since      timestamptz NOT NULL DEFAULT now(),
+	seen_at    timestamptz NOT NULL DEFAULT now()
+) WITH (
+	-- Small, and written all the time.
+	fillfactor = 50,
+	autovacuum_vacuum_scale_factor = 0,
+	autovacuum_vacuum_threshold = 500
+);

@@ -13,19 +13,26 @@ CREATE TABLE {table} (
 	max_attempts    integer NOT NULL CHECK (max_attempts >= 1),
 	publish_attempt integer NOT NULL DEFAULT 0 CHECK (publish_attempt >= 0),
 	resend          integer NOT NULL DEFAULT 0 CHECK (resend >= 0),
+	attempts_before integer NOT NULL DEFAULT 0 CHECK (attempts_before >= 0),
+	starts          integer NOT NULL DEFAULT 0 CHECK (starts >= 0),
 	created_at      text    NOT NULL,
 	sent_at         text,
 	seen_at         text,
 	finished_at     text,
+	refused_at      text,
+	holder          text,
+	started_at      text,
 	last_error      text,
 	errors          text    CHECK (errors IS NULL OR json_valid(errors) AND json_type(errors) = 'array'),
 	-- Times are text that sorts, and are read in this form only.
 	CHECK (strftime('%Y-%m-%d %H:%M:%f', due_at) IS due_at AND strftime('%Y-%m-%d %H:%M:%f', created_at) IS created_at
 		AND strftime('%Y-%m-%d %H:%M:%f', sent_at) IS sent_at AND strftime('%Y-%m-%d %H:%M:%f', seen_at) IS seen_at
-		AND strftime('%Y-%m-%d %H:%M:%f', finished_at) IS finished_at),
+		AND strftime('%Y-%m-%d %H:%M:%f', finished_at) IS finished_at
+		AND strftime('%Y-%m-%d %H:%M:%f', refused_at) IS refused_at AND strftime('%Y-%m-%d %H:%M:%f', started_at) IS started_at),
 	CHECK (CASE state
 		WHEN 'pending'   THEN finished_at IS NULL
 		WHEN 'nacked'    THEN finished_at IS NULL
+		WHEN 'refused'   THEN finished_at IS NULL
 		WHEN 'sent'      THEN sent_at IS NOT NULL AND seen_at IS NOT NULL AND (finished_at IS NULL) = (queue <> '')
 		WHEN 'done'      THEN sent_at IS NOT NULL AND finished_at IS NOT NULL
 		WHEN 'dead'      THEN finished_at IS NOT NULL
@@ -38,3 +45,15 @@ CREATE INDEX {table_name}_nacked ON {table} (queue, due_at, id) WHERE state = 'n
 CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 CREATE INDEX {table_name}_finished ON {table} (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
 CREATE INDEX {table_name}_dead ON {table} (finished_at) WHERE state = 'dead';
+CREATE INDEX {table_name}_refused ON {table} (queue, due_at, id) WHERE state = 'refused';
+CREATE INDEX {table_name}_held ON {table} (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;
+CREATE TABLE {instances} (
+	id         text    PRIMARY KEY,
+	role       text    NOT NULL,
+	host       text    NOT NULL,
+	pid        integer NOT NULL,
+	queues     text    NOT NULL CHECK (json_valid(queues) AND json_type(queues) = 'array'),
+	started_at text    NOT NULL,
+	since      text    NOT NULL,
+	seen_at    text    NOT NULL
+) STRICT;

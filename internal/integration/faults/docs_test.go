@@ -28,8 +28,24 @@ func TestReliabilityMdNamesWhatIsTested(t *testing.T) {
 		}
 	}
 	for name := range here {
-		if !named[name] && name != t.Name() && name != "TestMain" {
+		if !named[name] && name != t.Name() && name != "TestArchitectureMdNamesTests" && name != "TestMain" {
 			t.Errorf("docs/reliability.md does not name %s", name)
+		}
+	}
+}
+
+// docs/architecture.md says what proves each invariant by tests that exist.
+func TestArchitectureMdNamesTests(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	everywhere := tests(t, root)
+	for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(text), -1) {
+		if !everywhere[name] {
+			t.Errorf("docs/architecture.md names %s, which is no test", name)
 		}
 	}
 }

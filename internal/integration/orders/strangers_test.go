@@ -36,8 +36,6 @@ type application struct {
 	store *outbox.Store
 	log   *logbook
 
-	handler.NoFailAction[hello]
-
 	mu  sync.Mutex
 	ran map[string]int // by id
 }

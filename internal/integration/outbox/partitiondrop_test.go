@@ -54,6 +54,7 @@ func TestDropPartitions(t *testing.T) {
 		"pending":                 put(t, db, 10, 11, ""),
 		"due in twenty days":      put(t, db, 10, 12, "due_at = now() + interval '20 days'"),
 		"nacked":                  put(t, db, 10, 13, "state = 'nacked'"),
+		"refused":                 put(t, db, 10, 21, "state = 'refused'"),
 		"sent":                    put(t, db, 10, 14, "state = 'sent', sent_at = now() - interval '9 days', seen_at = now() - interval '9 days'"),
 		"dead past the retention": put(t, db, 10, 15, over+"state = 'dead', errors = '[{\"attempt\": 1}]', last_error = 'e'"),
 		"dead for long":           put(t, db, 10, 16, "state = 'dead', finished_at = now() - interval '100 days'"),

@@ -160,14 +160,7 @@ func TestOnTheWire(t *testing.T) {
 		if err != nil || verdicts[0] != core.Busy {
 			t.Errorf("Finish: %v, %v; want busy", verdicts, err)
 		}
-		if verdict, err := s.Current(ctx, jobs[0]); verdict != core.Started || err != nil {
-			t.Errorf("Current: %v, %v", verdict, err)
-		}
 		run := ackbox.WithRun(ctx, ackbox.Run{Job: jobs[0]})
-		err = db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(run, tx) })
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Complete: %v, want its deadline", err)
-		}
 		short, cancel := context.WithTimeout(run, 50*time.Millisecond)
 		defer cancel()
 		start := time.Now()
@@ -207,24 +200,6 @@ func TestCompleteWaitsForTheWire(t *testing.T) {
 	}
 	if got, err := s.Get(t.Context(), id); err != nil || got.State != ackbox.Done || got.SentAt == nil {
 		t.Errorf("%+v, %v; want done", got, err)
-	}
-}
-
-// A dispatcher that keeps a row for too long is no failure of the job: Complete
-// says so, and nothing of the transaction stays.
-func TestCompleteGivesUpOnTheWire(t *testing.T) {
-	db, s := store(t, outbox.Config{StatementTimeout: 200 * time.Millisecond})
-	enqueue(t, db, 1)
-	n, err := s.Relay(t.Context(), core.Claim{Limit: 1}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
-		run := ackbox.WithRun(ctx, ackbox.Run{Job: jobs[0]})
-		err := db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(run, tx) })
-		if !errors.Is(err, ackbox.ErrBusy) || errors.Is(err, ackbox.ErrSuperseded) || !strings.Contains(err.Error(), jobs[0].ID) {
-			t.Errorf("Complete: %v, want ErrBusy naming the job", err)
-		}
-		return allSent(jobs)
-	})
-	if n != 1 || err != nil {
-		t.Fatalf("relayed %d, %v", n, err)
 	}
 }
 
@@ -271,8 +246,19 @@ func TestSweepsSkipLockedRows(t *testing.T) {
 	if err := tx.Exec("SELECT 1 FROM ackbox_jobs WHERE id = ? FOR UPDATE", ids[0]).Error; err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Vouch(t.Context(), ids); err != nil {
-		t.Error(err)
+	me := beating(t, s)
+	held, err := s.Hold(t.Context(), me, []core.Holding{{ID: ids[0], Attempt: 1}, {ID: ids[0], Attempt: 2}})
+	if err != nil || fmt.Sprint(held) != "[busy stale]" {
+		t.Errorf("Hold: %v, %v", held, err)
+	}
+	for _, leave := range []func() error{
+		func() error { return s.Reconcile(t.Context(), me, nil) },
+		func() error { _, err := s.TakeBack(t.Context(), 10); return err },
+		func() error { return s.Leave(t.Context(), me) },
+	} {
+		if err := leave(); err != nil {
+			t.Error(err)
+		}
 	}
 	if n, err := s.Resend(t.Context(), "default", time.Now().Add(time.Hour), 0, 10); n != 1 || err != nil {
 		t.Errorf("resent %d, %v; want the one that is not locked", n, err)

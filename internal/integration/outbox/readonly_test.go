@@ -20,7 +20,7 @@ func TestReadOnlySessionsAreThrownAway(t *testing.T) {
 	t.Parallel()
 	const sessions = 8
 	for name, settings := range map[string]string{"prepared": "", "simple": "&default_query_exec_mode=simple_protocol"} {
-		db := open(t, postgres.Open(testenv.DatabaseURL(t)+settings), sessions, gorm.Config{})
+		db := open(t, postgres.Open(testenv.DatabaseURL(t)+settings), sessions+1, gorm.Config{}) // one is the heartbeat's
 		pool, err := db.DB()
 		if err != nil {
 			t.Fatal(err)
@@ -42,6 +42,7 @@ func TestReadOnlySessionsAreThrownAway(t *testing.T) {
 		if err := enqueue(); err != nil {
 			t.Fatal(err)
 		}
+		me := outbox.NewID()
 		finish := func(to ackbox.State, text string) func() error {
 			return func() error {
 				_, err := s.Finish(t.Context(), []core.Transition{{ID: id, Attempt: 1, To: to, Error: text}})
@@ -56,7 +57,13 @@ func TestReadOnlySessionsAreThrownAway(t *testing.T) {
 			// These are the application's transactions: they cannot be repeated.
 			{"Transaction", 1, func() error { id = outbox.NewID(); return enqueue() }},
 			{"Relay", 1, func() error { _, err := s.Relay(t.Context(), core.Claim{Limit: 10}, allSentIn); return err }},
-			{"Vouch", 0, func() error { return s.Vouch(t.Context(), []string{id}) }},
+			{"Beat", 0, func() error { _, err := s.Beat(t.Context(), core.Instance{ID: me, Role: core.RoleWorker}); return err }},
+			{"Start", 0, func() error { _, err := s.Start(t.Context(), me, []ackbox.Job{{ID: id, Attempt: 1}}); return err }},
+			{"Hold", 0, func() error { _, err := s.Hold(t.Context(), me, []core.Holding{{ID: id, Attempt: 1}}); return err }},
+			{"Reconcile", 0, func() error { return s.Reconcile(t.Context(), me, nil) }},
+			{"Refused", 0, func() error { _, err := s.Refused(t.Context(), me, []string{"default"}, 1); return err }},
+			{"TakeBack", 0, func() error { _, err := s.TakeBack(t.Context(), 1); return err }},
+			{"Leave", 0, func() error { return s.Leave(t.Context(), me) }},
 			{"Finish dead", 0, finish(ackbox.Dead, "e")},
 			{"Requeue", 0, func() error { _, err := s.Requeue(t.Context(), id); return err }},
 			{"Cancel", 0, func() error { _, err := s.Cancel(t.Context(), id); return err }},

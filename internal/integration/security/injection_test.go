@@ -134,7 +134,7 @@ func (g *target) live(s string) {
 	if err != nil || n != 1 {
 		g.Fatalf("Requeue: %d, %v", n, err)
 	}
-	verdicts, err := g.store.Finish(g.ctx, []core.Transition{{ID: id, Attempt: 1, To: ackbox.Dead, Error: s}})
+	verdicts, err := g.store.Finish(g.ctx, []core.Transition{{ID: id, Attempt: 2, To: ackbox.Dead, Error: s}})
 	if err != nil || verdicts[0] != core.Recorded {
 		g.Fatalf("Finish: %v, %v", verdicts, err)
 	}
@@ -178,10 +178,20 @@ func (g *target) ask(s, id string) {
 	if _, err := g.store.Finish(g.ctx, []core.Transition{{ID: outbox.NewID(), To: ackbox.State(s)}}); err == nil {
 		g.Errorf("Finish to state %q: no error", s)
 	}
-	if verdict, err := g.store.Current(g.ctx, ackbox.Job{ID: id}); verdict != core.Missing || err != nil {
-		g.Errorf("Current %q: %v, %v", id, verdict, err)
+	me := core.Instance{ID: outbox.NewID(), Role: core.RoleWorker, Host: s}
+	_, err := g.store.Beat(g.ctx, me)
+	must(g.T, "Beat", err)
+	if standings, err := g.store.Start(g.ctx, me.ID, []ackbox.Job{{ID: id, Attempt: 1}}); err != nil || standings[0].Verdict != core.Missing {
+		g.Errorf("Start %q: %v, %v", id, standings, err)
 	}
-	must(g.T, "Vouch", g.store.Vouch(g.ctx, []string{id, outbox.NewID()}))
+	if verdicts, err := g.store.Hold(g.ctx, me.ID, []core.Holding{{ID: id, Attempt: 1}}); err != nil || verdicts[0] != core.Missing {
+		g.Errorf("Hold %q: %v, %v", id, verdicts, err)
+	}
+	must(g.T, "Reconcile", g.store.Reconcile(g.ctx, me.ID, []string{id, outbox.NewID()}))
+	if jobs, err := g.store.Refused(g.ctx, me.ID, []string{s}, 10); len(jobs) != 0 {
+		g.Errorf("Refused of queue %q: %v, %v", s, jobs, err)
+	}
+	must(g.T, "Leave", g.store.Leave(g.ctx, me.ID))
 	if n, err := g.store.Resend(g.ctx, s, time.Now(), 0, 10); n != 0 {
 		g.Errorf("Resend queue %q: %d, %v", s, n, err)
 	}
@@ -191,7 +201,7 @@ func (g *target) ask(s, id string) {
 			g.Errorf("Enqueue with %s %q: %v", what, s, err)
 		}
 	}
-	err := g.db.Transaction(func(tx *gorm.DB) error { return outbox.Enqueue(g.ctx, tx, named{s}) })
+	err = g.db.Transaction(func(tx *gorm.DB) error { return outbox.Enqueue(g.ctx, tx, named{s}) })
 	if err == nil || !strings.Contains(err.Error(), "Kind()") {
 		g.Errorf("Enqueue kind %q: %v", s, err)
 	}

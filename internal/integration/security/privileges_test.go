@@ -22,10 +22,12 @@ import (
 var (
 	grants = []string{
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs TO app;",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_instances TO app;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO app;",
 		"GRANT INSERT ON ackbox_jobs TO enqueuer;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO enqueuer;",
-		"GRANT SELECT (id, kind, queue, state, attempt, due_at, created_at, last_error) ON ackbox_jobs TO oncall;",
+		"GRANT SELECT (id, kind, queue, state, attempt, attempts_before, starts, started_at, holder, due_at, created_at, finished_at, last_error) ON ackbox_jobs TO oncall;",
+		"GRANT SELECT ON ackbox_jobs_instances TO oncall;",
 	}
 	permissions = []string{`^default(\.retry\.[0-9]+|\.dead)?$`, `^(amq\.default|default(\.retry\.[0-9]+|\.dead)?)$`, `^default(\.retry\.[0-9]+|\.dead)?$`}
 )
@@ -98,9 +100,10 @@ func TestDatabasePrivileges(t *testing.T) {
 	wantError(t, oncall.Raw("SELECT payload FROM ackbox_jobs").Scan(&state).Error, "permission denied")
 	wantError(t, oncall.Exec("UPDATE ackbox_jobs SET state = 'done'").Error, "permission denied")
 
+	attempt := 1 // an operator's requeue raises it
 	finish := func(to ackbox.State) {
 		t.Helper()
-		verdicts, err := app.Finish(ctx, []core.Transition{{ID: id, Attempt: 1, To: to, Error: "e"}})
+		verdicts, err := app.Finish(ctx, []core.Transition{{ID: id, Attempt: attempt, To: to, Error: "e"}})
 		if err != nil || verdicts[0] != core.Recorded {
 			t.Errorf("Finish %s: %v, %v", to, verdicts, err)
 		}
@@ -111,13 +114,36 @@ func TestDatabasePrivileges(t *testing.T) {
 	if n != 1 || err != nil {
 		t.Errorf("Relay: %d, %v", n, err)
 	}
-	must(t, "Vouch", app.Vouch(ctx, []string{id}))
-	_, err = app.Current(ctx, ackbox.Job{ID: id, Attempt: 1})
-	must(t, "Current", err)
+	// What README.md gives people on call.
+	for _, query := range readmeSelects(t) {
+		must(t, "on call: "+query, oncall.Exec(query).Error)
+	}
+	me := core.Instance{ID: outbox.NewID(), Role: core.RoleWorker, Queues: []string{"default"}}
+	_, err = app.Beat(ctx, me)
+	must(t, "Beat", err)
+	standings, err := app.Start(ctx, me.ID, []ackbox.Job{{ID: id, Attempt: 1}})
+	if err != nil || standings[0].Verdict != core.Started {
+		t.Errorf("Start: %v, %v", standings, err)
+	}
+	verdicts, err := app.Hold(ctx, me.ID, []core.Holding{{ID: id, Attempt: 1, Running: time.Second}})
+	if err != nil || verdicts[0] != core.Recorded {
+		t.Errorf("Hold: %v, %v", verdicts, err)
+	}
+	must(t, "Reconcile", app.Reconcile(ctx, me.ID, []string{id}))
+	_, err = app.TakeBack(ctx, 1)
+	must(t, "TakeBack", err)
+	_, err = app.Refused(ctx, me.ID, me.Queues, 1)
+	must(t, "Refused", err)
+	_, err = app.Unattended(ctx)
+	must(t, "Unattended", err)
+	must(t, "Leave", app.Leave(ctx, me.ID))
 	finish(ackbox.Dead)
 	if n, err := app.Requeue(ctx, id); n != 1 || err != nil {
 		t.Errorf("Requeue: %d, %v", n, err)
 	}
+	again, err := app.Get(ctx, id)
+	must(t, "Get", err)
+	attempt = again.Job.Attempt
 	finish(ackbox.Done)
 	_, err = app.Rearm(ctx, "default", 1)
 	must(t, "Rearm", err)
@@ -131,6 +157,22 @@ func TestDatabasePrivileges(t *testing.T) {
 	// What README.md has every process do at its start.
 	must(t, "the app's Migrate", app.Migrate(ctx))
 	must(t, "the enqueuer's Migrate", enqueuer.Migrate(ctx))
+}
+
+// readmeSelects are the SELECTs of README.md.
+func readmeSelects(t *testing.T) (selects []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../../README.md")
+	must(t, "read README.md", err)
+	for i, part := range strings.Split(string(text), "```sql\n") {
+		if query, _, closed := strings.Cut(part, "```"); i > 0 && closed {
+			selects = append(selects, query)
+		}
+	}
+	if len(selects) == 0 {
+		t.Error("README.md has no SELECT")
+	}
+	return selects
 }
 
 // Without the right to create tables Migrate says where, and what can be done.

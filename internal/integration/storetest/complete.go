@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -42,7 +43,7 @@ func completeInHandler(e *env) {
 	e.wantRows(1, 1)
 
 	// The job is delivered again: no second effect.
-	if err := effect(ctx, e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+	if err := effect(e.inHandler(id, nil), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
 		e.Errorf("completed twice: %v", err)
 	}
 	e.wantRows(1, 1)
@@ -82,7 +83,7 @@ func completeInFailAction(e *env) {
 		len(got.Errors) != 1 || got.Errors[0].Error != "card declined" || got.Errors[0].Attempt != 3 || len(got.Payload) == 0 {
 		e.Errorf("given up %+v", got)
 	}
-	if err := effect(ctx, e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+	if err := effect(e.inHandler(id, errors.New("card declined")), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
 		e.Errorf("given up twice: %v", err)
 	}
 	e.wantRows(1, 1)
@@ -145,9 +146,7 @@ func completeSQLTx(e *env) {
 		tx, err := pool.BeginTx(e.ctx, nil)
 		e.must(err)
 		e.must(s.CompleteTx(ctx, tx))
-		if err := s.CompleteTx(ctx, tx); !errors.Is(err, ackbox.ErrSuperseded) {
-			e.Errorf("twice in one transaction: %v", err)
-		}
+		e.must(s.CompleteTx(ctx, tx)) // in the same transaction it does nothing more
 		if !commit {
 			e.must(tx.Rollback())
 			e.wantState(ackbox.Sent, id)
@@ -175,4 +174,77 @@ func finishedTransaction(e *env) {
 	}
 	e.wantState(ackbox.Sent, id)
 	e.wantRows(1, 0)
+}
+
+// A second call in the transaction of the first does nothing more. In another one it is
+// told what the matter is, once the first is committed; a first that was rolled back is
+// as if it had not been.
+func completeTwice(e *env) {
+	for _, cause := range []error{nil, errors.New("no")} {
+		id := e.enqueueAs(ackbox.Sent)
+		ctx := e.inHandler(id, cause)
+		twice := func(tx *gorm.DB) error {
+			return errors.Join(outbox.Complete(ctx, tx), outbox.Complete(ctx, tx))
+		}
+		err := e.db.Transaction(func(tx *gorm.DB) error { return errors.Join(twice(tx), errChangedMind) })
+		if !errors.Is(err, errChangedMind) || errors.Is(err, ackbox.ErrSuperseded) {
+			e.Errorf("twice, rolled back: %v", err)
+		}
+		e.wantState(ackbox.Sent, id)
+		e.must(e.db.Transaction(twice))
+		if !e.get(id).State.Final() {
+			e.Errorf("completed twice, and it is %+v", e.get(id))
+		}
+		err = e.db.Transaction(twice)
+		if !errors.Is(err, outbox.ErrCompleted) || errors.Is(err, ackbox.ErrSuperseded) {
+			e.Errorf("in another transaction: %v", err)
+		}
+		// Another run of the same job is another matter.
+		err = effect(e.inHandler(id, cause), e.db, nil)
+		if !errors.Is(err, ackbox.ErrSuperseded) || errors.Is(err, outbox.ErrCompleted) {
+			e.Errorf("another run: %v", err)
+		}
+	}
+	e.wantRows(2, 0)
+}
+
+// What was completed in a savepoint that was rolled back is not completed.
+func completeInSavepoint(e *env) {
+	id := e.enqueueAs(ackbox.Sent)
+	ctx := e.inHandler(id, nil)
+	e.must(e.db.Transaction(func(tx *gorm.DB) error {
+		err := tx.Transaction(func(tx *gorm.DB) error { return errors.Join(outbox.Complete(ctx, tx), errChangedMind) })
+		if !errors.Is(err, errChangedMind) || errors.Is(err, ackbox.ErrSuperseded) {
+			e.Errorf("in a savepoint: %v", err)
+		}
+		e.must(outbox.Complete(ctx, tx))
+		return tx.Transaction(func(tx *gorm.DB) error { return outbox.Complete(ctx, tx) })
+	}))
+	e.wantState(ackbox.Done, id)
+	// Another copy finished it after the savepoint was rolled back.
+	id = e.enqueueAs(ackbox.Sent)
+	ctx = e.inHandler(id, nil)
+	err := e.db.Transaction(func(tx *gorm.DB) error {
+		_ = tx.Transaction(func(tx *gorm.DB) error { return errors.Join(outbox.Complete(ctx, tx), errChangedMind) })
+		e.must(tx.Exec("UPDATE " + e.table() + " SET state = 'done', finished_at = " + e.at(time.Second) + " WHERE id = '" + id + "'").Error)
+		return outbox.Complete(ctx, tx)
+	})
+	if !errors.Is(err, ackbox.ErrSuperseded) {
+		e.Errorf("finished by another meanwhile: %v", err)
+	}
+}
+
+// Whoever completes first has completed the job, on record or not.
+func completeByZombie(e *env) {
+	other := e.worker()
+	id := e.enqueueAs(ackbox.Sent)
+	zombie := e.inHandler(id, nil)
+	e.set(id, "resend = 1")
+	e.held(id, other, true)
+	e.must(effect(zombie, e.db, nil))
+	if err := effect(e.inHandler(id, nil), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
+		e.Errorf("the second: %v", err)
+	}
+	e.wantState(ackbox.Done, id)
+	e.wantRows(1, 1)
 }

@@ -93,10 +93,10 @@ func requeue(e *env) {
 	var ids []string
 	for _, state := range ackbox.States() {
 		id := e.enqueueAs(state)
-		e.set(id, "attempt = 7, publish_attempt = 3, resend = 2, last_error = 'why'")
+		e.set(id, "attempt = 7, publish_attempt = 3, resend = 2, last_error = 'why', holder = '"+id+"', starts = 5, refused_at = "+e.at(0)+", started_at = "+e.at(0))
 		ids = append(ids, id)
 	}
-	dead := ids[4]
+	dead := ids[slices.Index(ackbox.States(), ackbox.Dead)]
 	e.set(dead, "errors = '[{\"at\":\"2026-01-02T03:04:05Z\",\"attempt\":6,\"error\":\"why\"}]', due_at = "+e.at(-time.Hour))
 	if n, err := s.Requeue(e.ctx); n != 0 || err != nil {
 		e.Errorf("requeued %d of nothing, %v", n, err)
@@ -109,7 +109,8 @@ func requeue(e *env) {
 		e.Fatalf("requeued %d, %v", n, err)
 	}
 	got := e.get(dead)
-	if got.State != ackbox.Pending || got.Attempt != 1 || got.PublishAttempt != 0 || got.Resend != 3 || got.FinishedAt != nil ||
+	if got.State != ackbox.Pending || got.Attempt != 8 || got.AttemptsBefore != 7 || got.PublishAttempt != 0 || got.Resend != 0 || got.FinishedAt != nil ||
+		got.Holder != "" || got.StartedAt != nil || got.Starts != 0 ||
 		got.LastError != "why" || len(got.Errors) != 1 {
 		e.Errorf("requeued %+v", got)
 	}
@@ -122,9 +123,21 @@ func requeue(e *env) {
 	if n, err := s.Requeue(e.ctx, dead); n != 0 || err != nil {
 		e.Errorf("requeued twice: %d, %v", n, err)
 	}
-	if got := e.relay(10, acked); !slices.Contains(got, dead) {
-		e.Errorf("the requeued job was not claimed: %v", got)
+	var claimed ackbox.Job
+	e.relay(10, func(job ackbox.Job) core.Transition {
+		if job.ID == dead {
+			claimed = job
+		}
+		return acked(job)
+	})
+	if claimed.AttemptsBefore != 7 || claimed.Attempt != 8 || claimed.RefusedFor != 0 {
+		e.Errorf("the requeued job was claimed as %+v", claimed)
 	}
+	// What an earlier try still reports changes nothing.
+	for attempt := 1; attempt < 8; attempt++ {
+		e.wantVerdicts(e.finish(core.Transition{ID: dead, Attempt: attempt, To: ackbox.Dead, Error: "late"}), core.Stale)
+	}
+	e.wantState(ackbox.Sent, dead)
 }
 
 func cancelJobs(e *env) {
@@ -136,13 +149,17 @@ func cancelJobs(e *env) {
 	if n, err := s.Cancel(e.ctx, ids[0], "x"); n != 0 || err == nil {
 		e.Errorf("cancelled %d with a bad id, %v", n, err)
 	}
-	if n, err := s.Cancel(e.ctx, append(ids, outbox.NewID())...); n != 2 || err != nil {
+	if n, err := s.Cancel(e.ctx, append(ids, outbox.NewID())...); n != 3 || err != nil {
 		e.Errorf("cancelled %d, %v", n, err)
 	}
-	e.wantState(ackbox.Cancelled, ids[0], ids[1], ids[5])
-	e.wantState(ackbox.Sent, ids[2])
-	e.wantState(ackbox.Done, ids[3])
-	e.wantState(ackbox.Dead, ids[4])
+	for i, state := range ackbox.States() {
+		switch state {
+		case ackbox.Pending, ackbox.Nacked, ackbox.Refused:
+			state = ackbox.Cancelled
+		default:
+		}
+		e.wantState(state, ids[i])
+	}
 	if e.get(ids[0]).FinishedAt == nil {
 		e.Error("a cancelled job has no time of finishing")
 	}

@@ -29,7 +29,7 @@ const (
 	inUnitOutbox   = "outbox"
 )
 
-var mutants = []mutant{
+var general = []mutant{
 	{
 		6, "acknowledge before the ledger is written", "worker/outcome.go",
 		"r.recorder.add(h, core.Transition{To: ackbox.Done})",
@@ -104,7 +104,7 @@ var mutants = []mutant{
 	},
 	{
 		5, "complete a job that is finished already", "outbox/statements.go",
-		"WHERE id = {id ?} AND attempt = ? AND {unfinished}`)\n\ts.giveUp", "WHERE id = {id ?} AND attempt = ?`)\n\ts.giveUp",
+		"WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)\n\ts.giveUp", "WHERE id = {id ?} AND attempt = ? RETURNING {micros finished_at}`)\n\ts.giveUp",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
@@ -113,8 +113,8 @@ var mutants = []mutant{
 		[]suite{{inRetry, "TestResend"}},
 	},
 	{
-		7, "resend what a worker vouches for", "outbox/sweepsql.go",
-		"AND queue = ? AND seen_at < {time ?} AND `+aged(\"seen_at\")", "AND queue = ? AND sent_at < {time ?} AND `+aged(\"sent_at\")",
+		7, "resend what was seen a moment ago", "outbox/sweepsql.go",
+		"AND holder IS NULL AND seen_at < {time ?} AND `+aged(\"seen_at\")", "AND holder IS NULL AND sent_at < {time ?} AND `+aged(\"sent_at\")",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
@@ -178,8 +178,8 @@ var mutants = []mutant{
 		[]suite{{inFaults, "TestOneQueueStalls"}},
 	},
 	{
-		8, "accept a header that the broker acts on", "outbox/draft.go",
-		"case actedOn(name):", "case actedOn(name) && false:",
+		8, "accept a header that the broker acts on", "outbox/headers.go",
+		"case actedOn(header):", "case actedOn(header) && false:",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}, {inRabbitMQ, "TestHeadersTheBrokerActsOn"}},
 	},
 	{
@@ -234,7 +234,7 @@ var mutants = []mutant{
 	},
 	{
 		9, "change a row whatever its try", "outbox/statements.go",
-		"ON r.id = t.id AND r.attempt = t.attempt AND coalesce", "ON r.id = t.id AND coalesce",
+		"ON r.id = t.id AND r.attempt = t.attempt AND (coalesce", "ON r.id = t.id AND (coalesce",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
@@ -328,7 +328,7 @@ var mutants = []mutant{
 		[]suite{{inOutbox, "TestPartitionsCheckIsTakenBack"}},
 	},
 	{
-		8, "take a row that is missing for one that has moved on", "outbox/finish.go",
+		8, "take a row that is missing for one that has moved on", "outbox/verdict.go",
 		"case !ok:\n\t\t\tverdicts[i] = core.Missing", "case !ok:\n\t\t\tverdicts[i] = core.Stale",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
