@@ -72,6 +72,13 @@ type ledger struct {
 	starts   [][]string // the ids of each call of Start
 }
 
+// set changes what the ledger says.
+func (l *ledger) set(change func(l *ledger)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l)
+}
+
 // recover makes the ledger say yes to everything again.
 func (l *ledger) recover() {
 	l.mu.Lock()
@@ -256,7 +263,11 @@ func (b *broker) Retry(_ context.Context, d core.Delivery, delay time.Duration) 
 	if b.retry != nil {
 		return b.retry
 	}
-	b.diary.note("park %s/%d %v", d.ID, d.Attempt, delay)
+	if d.Renewals > 0 {
+		b.diary.note("renew %s/%d %v for the %dth time", d.ID, d.Attempt, delay, d.Renewals)
+	} else {
+		b.diary.note("park %s/%d %v", d.ID, d.Attempt, delay)
+	}
 	return nil
 }
 
@@ -318,9 +329,28 @@ type bench struct {
 	ledger *ledger
 	broker *broker
 	worker *worker.Worker
-	log    *strings.Builder
+	log    *logbook
 	stop   context.CancelFunc
 	done   chan error
+}
+
+// logbook is a log that can be read.
+type logbook struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // fixed is a backoff of one hour, which shows in the diary.
@@ -341,7 +371,7 @@ func runOn(t *testing.T, made func(*ledger) worker.Ledger, cfg worker.Config, h 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{}
-		b := &bench{T: t, diary: d, ledger: &ledger{diary: d}, log: &strings.Builder{}, done: make(chan error, 1)}
+		b := &bench{T: t, diary: d, ledger: &ledger{diary: d}, log: &logbook{}, done: make(chan error, 1)}
 		b.broker = &broker{diary: d, in: make(chan core.Delivery), lost: make(chan error)}
 		reg := handler.NewRegistry()
 		reg.Handle("k", h)
@@ -366,6 +396,43 @@ func runOn(t *testing.T, made func(*ledger) worker.Ledger, cfg worker.Config, h 
 		}
 		b.done <- nil
 	})
+}
+
+// runAgain runs the worker of a bench whose Run has ended, until the function that it
+// returns is called.
+func (b *bench) runAgain() (stop func()) {
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error)
+	go func() { done <- b.worker.Run(ctx) }() // awaited below
+	synctest.Wait()
+	return func() {
+		b.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			b.Errorf("Run: %v", err)
+		}
+	}
+}
+
+// end stops the worker and waits until Run has returned.
+func (b *bench) end() {
+	b.Helper()
+	b.stop()
+	if err := <-b.done; err != nil {
+		b.Errorf("Run: %v", err)
+	}
+	b.done <- nil
+}
+
+// logged returns how many lines of the log have all these words in them.
+func (b *bench) logged(words ...string) (n int) {
+	for line := range strings.Lines(b.log.String()) {
+		missing := func(word string) bool { return !strings.Contains(line, word) }
+		if !slices.ContainsFunc(words, missing) {
+			n++
+		}
+	}
+	return n
 }
 
 // deliver hands a delivery to the worker and waits until nothing moves.

@@ -59,12 +59,14 @@ func TestReleasedRowsAreAskedFor(t *testing.T) {
 	}
 	runOn(t, made, worker.Config{}, plain{}, func(b *bench) {
 		busy := true
-		b.ledger.finish = func(ts []core.Transition) ([]core.Verdict, error) {
-			if busy {
-				return make([]core.Verdict, len(ts)), nil
+		b.ledger.set(func(l *ledger) {
+			l.finish = func(ts []core.Transition) ([]core.Verdict, error) {
+				if busy {
+					return make([]core.Verdict, len(ts)), nil
+				}
+				return slices.Repeat([]core.Verdict{core.Recorded}, len(ts)), nil
 			}
-			return slices.Repeat([]core.Verdict{core.Recorded}, len(ts)), nil
-		}
+		})
 		b.deliver(job("j"))
 		b.pass(time.Second) // it is asked every 100 ms by now
 		busy = false

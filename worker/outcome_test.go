@@ -152,7 +152,7 @@ func TestFailActionOfWhatIsNotOurs(t *testing.T) {
 			},
 		}
 		run(t, worker.Config{}, h, func(b *bench) {
-			b.ledger.hold = verdict(finished)
+			b.ledger.set(func(l *ledger) { l.hold = verdict(finished) })
 			b.deliver(job("j"))
 			b.pass(time.Second)
 			b.expect("ack j")
@@ -171,7 +171,7 @@ func TestFailActionOfWhatIsNotOurs(t *testing.T) {
 		func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
 		func(context.Context, ackbox.Job, error) error {
 			calls++
-			l.hold = verdict(core.Stale)
+			l.set(func(l *ledger) { l.hold = verdict(core.Stale) })
 			return errFailed
 		},
 	}
@@ -207,7 +207,7 @@ func TestGoexitInFailAction(t *testing.T) {
 func TestSupersededIsAsked(t *testing.T) {
 	h := plain{consume: func(context.Context, ackbox.Job) error { return ackbox.ErrSuperseded }}
 	run(t, worker.Config{}, h, func(b *bench) {
-		b.ledger.hold = verdict(core.Stale)
+		b.ledger.set(func(l *ledger) { l.hold = verdict(core.Stale) })
 		b.deliver(job("j"))
 		b.expect("ack j")
 		if s := b.worker.Stats(); s.Skipped != 1 {
@@ -279,7 +279,7 @@ func TestAsksTheLedger(t *testing.T) {
 			t.Errorf("%s ran although the ledger said no", d.ID)
 			return nil
 		}}, func(b *bench) {
-			b.ledger.start = standing(core.Stale, 0)
+			b.ledger.set(func(l *ledger) { l.start = standing(core.Stale, 0) })
 			b.deliver(d)
 			b.expect("ack " + d.ID)
 			if s := b.worker.Stats(); s.Skipped != 1 {

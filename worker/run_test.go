@@ -21,17 +21,19 @@ import (
 func TestOutcomesAreBatched(t *testing.T) {
 	run(t, worker.Config{Concurrency: 100, FlushInterval: time.Second}, plain{}, func(b *bench) {
 		var calls []int
-		b.ledger.finish = func(ts []core.Transition) ([]core.Verdict, error) {
-			calls = append(calls, len(ts))
-			verdicts := make([]core.Verdict, len(ts))
-			for i, tr := range ts {
-				verdicts[i] = core.Recorded
-				if tr.ID == "j7" && len(calls) < 3 {
-					verdicts[i] = core.Busy
+		b.ledger.set(func(l *ledger) {
+			l.finish = func(ts []core.Transition) ([]core.Verdict, error) {
+				calls = append(calls, len(ts))
+				verdicts := make([]core.Verdict, len(ts))
+				for i, tr := range ts {
+					verdicts[i] = core.Recorded
+					if tr.ID == "j7" && len(calls) < 3 {
+						verdicts[i] = core.Busy
+					}
 				}
+				return verdicts, nil
 			}
-			return verdicts, nil
-		}
+		})
 		for i := range 50 {
 			b.deliver(job(fmt.Sprint("j", i)))
 		}
@@ -68,16 +70,18 @@ func TestLedgerAwayForAMinute(t *testing.T) {
 // One outcome that the ledger refuses does not stop its neighbours.
 func TestOneOutcomeCannotBeRecorded(t *testing.T) {
 	run(t, worker.Config{Concurrency: 10, FlushInterval: time.Second}, plain{}, func(b *bench) {
-		b.ledger.finish = func(ts []core.Transition) ([]core.Verdict, error) {
-			verdicts := make([]core.Verdict, len(ts))
-			for i, tr := range ts {
-				if tr.ID == "j2" {
-					return nil, errors.New("constraint violated")
+		b.ledger.set(func(l *ledger) {
+			l.finish = func(ts []core.Transition) ([]core.Verdict, error) {
+				verdicts := make([]core.Verdict, len(ts))
+				for i, tr := range ts {
+					if tr.ID == "j2" {
+						return nil, errors.New("constraint violated")
+					}
+					verdicts[i] = core.Recorded
 				}
-				verdicts[i] = core.Recorded
+				return verdicts, nil
 			}
-			return verdicts, nil
-		}
+		})
 		for i := range 5 {
 			b.deliver(job(fmt.Sprint("j", i)))
 		}

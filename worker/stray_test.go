@@ -126,7 +126,7 @@ func TestLedgerUnknown(t *testing.T) {
 		b.deliver(job("j"))
 		b.pass(time.Second)
 		b.expect(`j/1 done charge=false after=0s ""`, "ack j")
-		b.ledger.who = away
+		b.ledger.set(func(l *ledger) { l.who = away })
 		b.deliver(job("k"))
 		b.pass(time.Second)
 		b.expect(`k/1 done charge=false after=0s ""`, "ack k")
@@ -147,9 +147,9 @@ func TestMissing(t *testing.T) {
 		return nil
 	}}
 	run(t, worker.Config{}, h, func(b *bench) {
-		b.ledger.finish = missing
-		b.ledger.start = standing(core.Missing, 0)
-		b.ledger.hold = verdict(core.Missing)
+		b.ledger.set(func(l *ledger) { l.finish = missing })
+		b.ledger.set(func(l *ledger) { l.start = standing(core.Missing, 0) })
+		b.ledger.set(func(l *ledger) { l.hold = verdict(core.Missing) })
 		again := job("again")
 		again.Redelivered = true
 		for _, d := range []core.Delivery{job("j"), again, job("completes")} {
