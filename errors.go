@@ -8,7 +8,9 @@ import (
 // ErrSuperseded says that the job at hand is no longer the ledger's current
 // copy: it is finished already, or another copy took over. Returned from a
 // handler's transaction (outbox.Complete gives it) it rolls the effect back
-// and makes the worker drop the delivery without charging a try.
+// and makes the worker drop the delivery without charging a try. The worker asks the
+// ledger before it believes it: of a job that still is open and in its hands the error is
+// the handler's failure like any other.
 var ErrSuperseded = errors.New("ackbox: the job is finished or another copy took over")
 
 // ErrMissing is the [ErrSuperseded] of a job that the ledger has no row of: it was

@@ -84,12 +84,18 @@ func TestRegistryReportsMistakes(t *testing.T) {
 		"typed FailAction of a plain one": {func(r *handler.Registry) {
 			r.Handle("k", ok, handler.WithFailAction(fails[greet]))
 		}, "register k: WithFailAction is for typed handlers"},
-		"wrong FailAction": {func(r *handler.Registry) { r.Handle("k", wrongFailAction{}) },
-			"register k: FailAction of handler_test.wrongFailAction is a func(context.Context, ackbox.Job) error and would not be called: want a func(context.Context, ackbox.Job, error) error"},
-		"plain FailAction of a typed one": {func(r *handler.Registry) { handler.Register(r, halfTyped{}) },
-			"FailAction of handler_test.halfTyped is a func(context.Context, ackbox.Job, error) error and would not be called: want a func(context.Context, handler.Job["},
-		"FailAction out of reach": {func(r *handler.Registry) { r.Handle("k", outOfReach{}) },
-			"register k: FailAction of handler_test.outOfReach has a pointer receiver and would not be called: register a *handler_test.outOfReach"},
+		"wrong FailAction": {
+			func(r *handler.Registry) { r.Handle("k", wrongFailAction{}) },
+			"register k: FailAction of handler_test.wrongFailAction is a func(context.Context, ackbox.Job) error and would not be called: want a func(context.Context, ackbox.Job, error) error",
+		},
+		"plain FailAction of a typed one": {
+			func(r *handler.Registry) { handler.Register(r, halfTyped{}) },
+			"FailAction of handler_test.halfTyped is a func(context.Context, ackbox.Job, error) error and would not be called: want a func(context.Context, handler.Job[",
+		},
+		"FailAction out of reach": {
+			func(r *handler.Registry) { r.Handle("k", outOfReach{}) },
+			"register k: FailAction of handler_test.outOfReach has a pointer receiver and would not be called: register a *handler_test.outOfReach",
+		},
 		"no FailAction":      {func(r *handler.Registry) { r.Handle("k", consumes{}); handler.RegisterFunc(r, greets) }, ""},
 		"nil option":         {func(r *handler.Registry) { r.Handle("k", ok, nil) }, "register k: an option is nil"},
 		"zero timeout":       {func(r *handler.Registry) { r.Handle("k", ok, handler.WithTimeout(0)) }, "register k: WithTimeout is 0s: want more than 0"},

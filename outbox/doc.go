@@ -15,16 +15,40 @@
 //     table. It works with GORM's PrepareStmt on or off and, with the settings
 //     below, behind PgBouncer in transaction mode.
 //   - Every statement runs under a deadline and touches a bounded number of rows.
+//   - A job that is known to run in a live process is not started in another; see
+//     "Who has a job in hand" below.
 //   - A queue's backlog, however long, never delays the jobs of another: each queue
 //     that has due jobs has its share of every batch.
 //
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
-// Complete), the dispatcher (Relay), the worker (Finish, Current, Vouch), the
-// sweeps (Rearm, Ages, Resend, Purge, MakePartitions, DropPartitions) and operators (Get, List, Counts,
-// Requeue, Cancel).
+// Complete), the dispatcher (Relay), the worker (Beat, Start, Hold, Reconcile, Refused,
+// Finish, Leave), the sweeps (Rearm, TakeBack, Ages, Resend, Unattended, Purge,
+// MakePartitions, DropPartitions) and operators (Get, List, Counts, Requeue, Cancel).
 //
 // PostgreSQL 15 or newer is the database to run on. SQLite is served through
 // the same API for one process: the embedded default and users' tests.
+//
+// # Who has a job in hand
+//
+// A job that is done within a second leaves no trace of where it was. Of any other its
+// row says which instance has it: holder (a worker's Run draws a UUID), started_at once
+// it runs, and starts, how often its present try was started without an outcome. That is
+// written once; from then on it is the instance that says every 3 s that it is alive, in
+// the table <table>_instances. One that was silent for 15 s is dead, if another one was
+// not silent meanwhile: an outage of the database kills nobody. What a dead instance was
+// running is due again within 20 s or so, in all (retry.Sweeper sees to it).
+//
+//   - What runs in a living instance is started in no other, neither sent again by a
+//     sweep or a claim, and none but that instance says how it ended; only for being
+//     done it does not matter who says so first.
+//   - A start is counted when it happens. One whose handler answered, or that was ended
+//     by a graceful stop, does not stay counted.
+//   - Of two copies of a try only the newer one is started; if the older one runs on
+//     record, it is that one.
+//
+// Not covered is what cannot be: a job is on record a second after it was taken, unless
+// it was asked for (a redelivery, a retry), and an instance that was frozen for longer
+// than 15 s may still be running what others were given. attempt guards the outcomes.
 //
 // # PgBouncer
 //

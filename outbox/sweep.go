@@ -52,7 +52,8 @@ func (s *Store) PurgeDead(ctx context.Context, retention time.Duration, limit in
 }
 
 // Resend makes up to limit sent jobs of queue publishable again as another
-// copy, if nobody has vouched for them since before and for at least idle. It
+// copy, if they are in nobody's hands and were not seen since before and for at least
+// idle: to be seen is to be sent, or to be let go by whoever had the job. It
 // returns how many; limit is 1 to [MaxBatch]. Whether such jobs are lost is for
 // the caller to know. Safe to call from every instance at once.
 func (s *Store) Resend(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error) {

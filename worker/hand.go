@@ -30,6 +30,9 @@ type hand struct {
 	settled  bool
 }
 
+// overdueAfter is how long after its timeout a handler counts as ignoring it.
+const overdueAfter = 5 * time.Second
+
 // record is what the ledger has heard of a delivery in hand.
 type record int
 

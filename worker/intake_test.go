@@ -3,9 +3,11 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +148,29 @@ func TestLostBeforeItStarted(t *testing.T) {
 			b.Errorf("%q ran", ran)
 		}
 	})
+}
+
+// A job that has its slot when the subscription is lost is run and recorded; one that
+// goes back does not run. Nothing is both.
+func TestLostWhileItStarts(t *testing.T) {
+	for range 100 {
+		var ran sync.Map
+		h := plain{consume: func(_ context.Context, job ackbox.Job) error { ran.Store(job.ID, true); return nil }}
+		run(t, worker.Config{Concurrency: 4}, h, func(b *bench) {
+			for i := range 20 {
+				b.send(job(fmt.Sprint("j", i)))
+			}
+			b.broker.lost <- errors.New("connection lost")
+			b.pass(time.Second)
+			story := b.diary.String() + ";"
+			for i := range 20 {
+				id := fmt.Sprint("j", i)
+				_, has := ran.Load(id)
+				back, done := strings.Contains(story, "requeue "+id+";"), strings.Contains(story, id+"/1 done ")
+				if has == back || has != done {
+					b.Fatalf("%s: it ran %t, went back %t, is recorded %t", id, has, back, done)
+				}
+			}
+		})
+	}
 }

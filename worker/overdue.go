@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// overdueAfter is how long after its timeout a handler counts as ignoring it.
-const overdueAfter = 5 * time.Second
-
 // watch reports handlers that ignore their timeout, and what else is told once a
 // while, until ctx ends.
 func (s *shift) watch(ctx context.Context) {

@@ -1,7 +1,5 @@
 package worker
 
-import "sync/atomic"
-
 // Stats are what a [Worker] has done since it was made, and what it has in
 // hand now.
 type Stats struct {
@@ -31,22 +29,18 @@ type Stats struct {
 	Overdue int
 }
 
-type counters struct {
-	done, retried, snoozed, dead, skipped, missing, strays, unknownKind atomic.Int64
-}
-
 // Stats returns the counts so far. Safe for concurrent use.
 func (w *Worker) Stats() Stats {
 	overdue, inHand := w.inHand.Load().numbers()
 	return Stats{
-		Done:        w.count.done.Load(),
-		Retried:     w.count.retried.Load(),
-		Snoozed:     w.count.snoozed.Load(),
-		Dead:        w.count.dead.Load(),
-		Skipped:     w.count.skipped.Load(),
-		Missing:     w.count.missing.Load(),
-		Strays:      w.count.strays.Load(),
-		UnknownKind: w.count.unknownKind.Load(),
+		Done:        w.setup.count.done.Load(),
+		Retried:     w.setup.count.retried.Load(),
+		Snoozed:     w.setup.count.snoozed.Load(),
+		Dead:        w.setup.count.dead.Load(),
+		Skipped:     w.setup.count.skipped.Load(),
+		Missing:     w.setup.count.missing.Load(),
+		Strays:      w.setup.count.strays.Load(),
+		UnknownKind: w.setup.count.unknownKind.Load(),
 		InHand:      inHand,
 		Overdue:     overdue,
 	}

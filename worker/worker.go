@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/internal/registry"
@@ -13,32 +12,10 @@ import (
 
 // Worker hands the jobs of its queues to their handlers.
 type Worker struct {
-	ledger  Ledger
-	broker  Broker
-	cfg     Config
-	entries map[string]entry
-	kinds   []string // the keys of entries
+	setup   setup
 	running atomic.Bool
-	own     string                // the ledger's identity, once a Run knows it
 	inHand  atomic.Pointer[hands] // of the last Run
-	said    notices               // what was logged lately
-	count   counters
 }
-
-type entry = registry.Entry
-
-// ErrHandlersStuck is returned by Run when handlers did not return although
-// their contexts had ended and the time to wait for them was over. Their
-// goroutines are still running.
-var ErrHandlersStuck = errors.New("worker: handlers did not return")
-
-// errStopping is the cause of a handler's context that was cancelled because
-// the grace period is over.
-var errStopping = errors.New("worker: stopping, the grace period is over")
-
-// afterGrace is how long Run waits for handlers, and for outcomes to be
-// recorded, once the grace period is over and contexts are cancelled.
-const afterGrace = 5 * time.Second
 
 // New returns a Worker for the kinds that are registered in reg by now. It
 // does no I/O and starts nothing. It fails on a nil ledger, broker or registry,
@@ -60,8 +37,8 @@ func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Work
 	if err := cfg.validate(broker.Queues()); err != nil {
 		return nil, err
 	}
-	w := &Worker{ledger: ledger, broker: broker, cfg: cfg, entries: make(map[string]entry), kinds: reg.Kinds()}
-	for _, kind := range w.kinds {
+	entries := make(map[string]entry)
+	for _, kind := range reg.Kinds() {
 		entry, _ := registry.Lookup(reg, kind)
 		if entry.Timeout == 0 {
 			entry.Timeout = cfg.JobTimeout
@@ -69,12 +46,12 @@ func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Work
 		if entry.Backoff == nil {
 			entry.Backoff = cfg.Backoff
 		}
-		w.entries[kind] = entry
+		entries[kind] = entry
 	}
-	if len(w.entries) == 0 {
+	if len(entries) == 0 {
 		return nil, errors.New("worker: the registry has no handlers: register them before worker.New")
 	}
-	return w, nil
+	return &Worker{setup: setup{ledger: ledger, broker: broker, cfg: cfg, entries: entries, kinds: reg.Kinds()}}, nil
 }
 
 // Run consumes until ctx ends. Then it takes in nothing more, gives back what
@@ -93,7 +70,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.running.Store(false)
 	intake, stopIntake := context.WithCancelCause(ctx)
 	defer stopIntake(nil)
-	s := newShift(w, intake.Done())
+	s := newShift(&w.setup, intake.Done())
 	w.inHand.Store(s.hands)
 	return newStaff(s, stopIntake).run(intake)
 }

@@ -50,8 +50,8 @@ type export struct{}
 func (export) Consume(context.Context, handler.Job[ExportOrder]) error { return errNoAnswer }
 
 func (export) FailAction(_ context.Context, job handler.Job[ExportOrder], cause error) error {
-	fmt.Printf("  order %3d: export given up after %d tries: %v\n", job.Args.ID, job.Attempt, cause)
-	return nil
+	_, err := fmt.Printf("  order %3d: export given up after %d tries: %v\n", job.Args.ID, job.Attempt, cause)
+	return err
 }
 
 // place writes an order and its jobs in one transaction. Some orders turn out

@@ -114,7 +114,7 @@ func TestCompleteOutlastsAStalledDestination(t *testing.T) {
 	completed := make(chan error, 1)
 	locked(t, db, job, func(*gorm.DB) {
 		go func() { completed <- db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(ctx, tx) }) }()
-		untilTrue(t.Context(), t, db, `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()
+		untilTrue(contextWithin(t, 20*time.Second), t, db, `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()
 			AND wait_event_type = 'Lock' AND query LIKE 'UPDATE%done%' AND query_start < now() - interval '1 second'`)
 	})
 	if err := <-completed; err != nil {

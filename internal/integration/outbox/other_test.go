@@ -114,7 +114,7 @@ func TestOtherDatabase(t *testing.T) {
 		completed := 0
 		for what, err := range all(begin) {
 			switch {
-			case strings.HasPrefix(what, "Complete") && (err == nil || errors.Is(err, ackbox.ErrSuperseded)):
+			case strings.HasPrefix(what, "Complete") && (err == nil || errors.Is(err, outbox.ErrCompleted)):
 				if err == nil {
 					completed++
 				}

@@ -323,17 +323,18 @@ func oneLife(t *testing.T, db *gorm.DB, s *outbox.Store, id string) ackbox.State
 	if err != nil {
 		t.Error(err)
 	}
-	state := ackbox.Pending
+	state, attempt := ackbox.Pending, 1
 	for range rand.IntN(4) {
 		if state == ackbox.Dead {
 			if n, err := s.Requeue(t.Context(), id); n != 1 || err != nil {
 				t.Errorf("requeued %d, %v", n, err)
 			}
 			state = ackbox.Pending
+			attempt++
 			continue
 		}
 		to := []ackbox.State{ackbox.Dead, ackbox.Done, ackbox.Cancelled}[rand.IntN(3)]
-		verdicts, err := s.Finish(t.Context(), []core.Transition{{ID: id, Attempt: 1, To: to}})
+		verdicts, err := s.Finish(t.Context(), []core.Transition{{ID: id, Attempt: attempt, To: to}})
 		if err != nil || verdicts[0] != core.Recorded {
 			t.Errorf("%s: %v, %v", to, verdicts, err)
 		}

@@ -143,7 +143,7 @@ func TestDatabasePrivileges(t *testing.T) {
 	}
 	again, err := app.Get(ctx, id)
 	must(t, "Get", err)
-	attempt = again.Job.Attempt
+	attempt = again.Attempt
 	finish(ackbox.Done)
 	_, err = app.Rearm(ctx, "default", 1)
 	must(t, "Rearm", err)

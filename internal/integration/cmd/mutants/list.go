@@ -24,6 +24,7 @@ const (
 	inFaults       = "internal/integration/faults"
 	inDispatcher   = "dispatcher"
 	inWorker       = "worker"
+	inHandler      = "handler"
 	inUnitRabbitMQ = "rabbitmq"
 	inRetry        = "retry"
 	inUnitOutbox   = "outbox"
@@ -32,8 +33,8 @@ const (
 var general = []mutant{
 	{
 		6, "acknowledge before the ledger is written", "worker/outcome.go",
-		"r.recorder.add(h, core.Transition{To: ackbox.Done})",
-		"_ = h.Receipt.Ack(); r.recorder.add(h, core.Transition{To: ackbox.Done})",
+		"o.recorder.add(h, core.Transition{To: ackbox.Done}",
+		"_ = h.Receipt.Ack(); o.recorder.add(h, core.Transition{To: ackbox.Done}",
 		[]suite{{inWorker, "TestOutcomes"}, {inWorker, "TestLedgerAwayForAMinute"}},
 	},
 	{
@@ -48,7 +49,7 @@ var general = []mutant{
 		[]suite{{inUnitRabbitMQ, "TestAckAllAcknowledgesNothingElse"}},
 	},
 	{
-		6, "acknowledge the original before its copy is confirmed", "worker/outcome.go",
+		6, "acknowledge the original before its copy is confirmed", "worker/copier.go",
 		"\t\terr := publish(ctx)\n", "\t\th.ack()\n\t\terr := publish(ctx)\n",
 		[]suite{{inWorker, "TestWithoutRow"}},
 	},
@@ -98,8 +99,8 @@ var general = []mutant{
 		[]suite{{inDispatcher, "TestNothingIsClaimedWhileTheBrokerIsAway"}},
 	},
 	{
-		5, "run a redelivery without asking the ledger", "worker/job.go",
-		"if h.Ledger != \"\" && !h.First() {", "if h.Ledger != \"\" && !h.First() && false {",
+		5, "run a redelivery without asking the ledger", "worker/admit.go",
+		"case h.Ledger == \"\" || h.First():", "case h.Ledger == \"\" || h.First() || true:",
 		[]suite{{inWorker, "TestAsksTheLedger"}},
 	},
 	{
@@ -143,9 +144,9 @@ var general = []mutant{
 		[]suite{{inOutbox, "TestReadOnlySessionsAreThrownAway"}},
 	},
 	{
-		8, "take in what may be another ledger's before one's own is known", "worker/intake.go",
-		"if !r.introduce(ctx) {", "if false && !r.introduce(ctx) {",
-		[]suite{{inWorker, "TestLedgerUnknown"}},
+		8, "take in what may be another ledger's before one's own is known", "worker/staff.go",
+		"if !f.heartbeat.introduce(ctx) {", "if ctx.Err() != nil {",
+		[]suite{{inWorker, "TestLedgerUnknown"}, {inWorker, "TestNothingBeforeTheFirstBeat"}},
 	},
 	{
 		7, "take an outage of the ledger for the silence of workers", "retry/lost.go",
@@ -153,19 +154,29 @@ var general = []mutant{
 		[]suite{{inRetry, "TestResend"}},
 	},
 	{
-		4, "let an outage of the ledger use up FailAction", "worker/job.go",
-		"case !counts, errors.Is(err, ackbox.ErrBusy):", "case !counts && false, errors.Is(err, ackbox.ErrBusy):",
+		4, "let an outage of the ledger use up FailAction", "worker/giveup.go",
+		"if !atOnce || end.busy {", "if atOnce && end.busy {",
 		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
 	},
 	{
-		4, "let a ledger that can only be read use up FailAction", "worker/job.go",
-		"core.Started && r.vouchFor(work, h) != nil; pause", "core.Started && r.vouchFor(work, h) != nil && false; pause",
-		[]suite{{inWorker, "TestFailActionDuringAnOutage"}},
-	},
-	{
-		8, "let a panic end the process", "handler/middleware.go",
+		8, "let a panic end the process", "handler/guard.go",
 		"recover()", "error(nil)",
 		[]suite{{inWorker, "TestPanic"}},
+	},
+	{
+		8, "call FailAction without its arguments", "handler/typed.go",
+		"return fmt.Errorf(\"%w: %w\", registry.ErrNotCalled, err)", "_ = registry.ErrNotCalled",
+		[]suite{{inHandler, "TestDecodeErrorKeepsThePayloadToItself"}},
+	},
+	{
+		8, "accept a FailAction that would not be called", "handler/failaction.go",
+		"found.Type() != want", "found.Type() != want && false",
+		[]suite{{inHandler, "TestRegistryReportsMistakes"}},
+	},
+	{
+		8, "keep FailAction from middleware", "handler/guard.go",
+		"}, middleware)", "}, nil)",
+		[]suite{{inHandler, "TestMiddlewareOrder"}},
 	},
 	{
 		8, "claim the jobs of a stalled queue first again and again", "dispatcher/dispatcher.go",
@@ -298,13 +309,13 @@ var general = []mutant{
 		[]suite{{inOutbox, "TestFrozenDispatcher"}},
 	},
 	{
-		10, "run more than Concurrency", "worker/worker.go",
-		"semaphore.NewWeighted(int64(w.cfg.Concurrency))", "semaphore.NewWeighted(int64(w.cfg.Concurrency)*100)",
+		10, "run more than Concurrency", "worker/line.go",
+		"if l.slots == l.most {", "if l.slots == 100*l.most {",
 		[]suite{{inWorker, "TestConcurrency"}},
 	},
 	{
-		8, "acknowledge another ledger's job", "worker/stray.go",
-		`return own, h.Ledger != "" && h.Ledger != own`, "return own, false",
+		8, "acknowledge another ledger's job", "worker/admit.go",
+		`if h.Ledger != "" && h.Ledger != a.own {`, "if false {",
 		[]suite{{inWorker, "TestStrays"}},
 	},
 	{
@@ -313,7 +324,7 @@ var general = []mutant{
 		[]suite{{inWorker, "TestStraysSpread"}},
 	},
 	{
-		8, "settle another ledger's job with one's own of the same id", "worker/held.go",
+		8, "settle another ledger's job with one's own of the same id", "worker/hands.go",
 		"return try{d.Ledger, d.ID, d.Attempt}", "return try{\"\", d.ID, d.Attempt}",
 		[]suite{{inWorker, "TestStrayIsNoCopy"}},
 	},
@@ -356,5 +367,96 @@ var general = []mutant{
 		9, "wait for a partition's locks without an end", "outbox/partitions.go",
 		"set_config('lock_timeout', $1, true)", "$1",
 		[]suite{{inOutbox, "TestDropWaitsForNobody"}},
+	},
+	// What only ran is charged, and what ran is recorded: the worker's side.
+	{
+		4, "charge what merely came back", "worker/admit.go",
+		"case needsRenewal(h):", "case h.Returns >= maxReturns:\n\t\ta.attempts.fail(work, h, entry, errors.New(\"came back\"))\n\tcase needsRenewal(h):",
+		[]suite{{inWorker, "TestReturnsChargeNothing"}},
+	},
+	{
+		4, "let the broker drop what has no row", "worker/admit.go",
+		`return h.Ledger == "" && h.Returns >= maxReturns`, "return h.Returns < 0",
+		[]suite{{inWorker, "TestRenewal"}},
+	},
+	{
+		4, "run for ever what kills its process", "worker/admit.go",
+		"case standing.Starts > a.cfg.MaxStarts:", "case standing.Starts > 1000*a.cfg.MaxStarts:",
+		[]suite{{inWorker, "TestTooManyStarts"}},
+	},
+	{
+		4, "run suspects beside each other", "worker/admit.go",
+		"case standing.Starts > a.cfg.MaxStarts/2:", "case standing.Starts > 100*a.cfg.MaxStarts:",
+		[]suite{{inWorker, "TestSuspectsRunOneAtATime"}},
+	},
+	{
+		4, "count the tries before an operator's requeue", "worker/attempt.go",
+		"return h.Attempt-h.AttemptsBefore >= allowed", "return h.Attempt >= allowed",
+		[]suite{{inWorker, "TestRequeuedTries"}},
+	},
+	{
+		5, "run here what runs elsewhere", "worker/admit.go",
+		"case standing.Verdict != core.Started:", "case standing.Verdict != core.Started && standing.Verdict != core.Held:",
+		[]suite{{inWorker, "TestHeldElsewhere"}},
+	},
+	{
+		5, "give back what has just got its slot", "worker/intake.go",
+		"for _, h := range i.next.line.takeOut(func(h *hand) bool { return !h.refused }) {", "for _, h := range i.hands.snapshot() {",
+		[]suite{{inWorker, "TestLostWhileItStarts"}},
+	},
+	{
+		5, "give back to its queue what may be on record as started", "worker/admit.go",
+		"a.outcomes.giveBack(h) // it may", "a.outcomes.notStarted(h) // it may",
+		[]suite{{inWorker, "TestStopWhileTheStartIsUnsure"}},
+	},
+	{
+		5, "put nothing on record that runs", "worker/hold.go",
+		"if waits || runs {", "if waits && !runs {",
+		[]suite{{inWorker, "TestHold"}},
+	},
+	{
+		6, "acknowledge what is not on record", "worker/hold.go",
+		`case h.Ledger != "" && h.isOnRecord():`, `case h.Ledger != "" && !h.waits():`,
+		[]suite{{inWorker, "TestNotAcknowledgedUnlessOnRecord"}},
+	},
+	{
+		6, "leave a long job to the consumer timeout", "worker/hold.go",
+		"h.alone || needsRenewal(h) || now.Sub(h.taken) >= k.cfg.AckWithin", "h.alone || needsRenewal(h)",
+		[]suite{{inWorker, "TestAckWithin"}},
+	},
+	{
+		6, "forget outcomes whose subscription is lost", "worker/staff.go",
+		"f.hands.waitEmpty() //", "//",
+		[]suite{{inWorker, "TestStopWhileTheSubscriptionIsLost"}},
+	},
+	{
+		6, "leave although jobs were given back by force", "worker/staff.go",
+		"return false, err\n\t}\n\tvar stuck", "return true, err\n\t}\n\tvar stuck",
+		[]suite{{inWorker, "TestRunAgain"}},
+	},
+	{
+		4, "call FailAction of a job that is finished", "worker/giveup.go",
+		"if verdict, _ := a.calls.stillOurs(work, h); !a.goesOn(work, h, verdict, why) {", "if work.Err() != nil {",
+		[]suite{{inWorker, "TestFailActionOfWhatIsNotOurs"}},
+	},
+	{
+		4, "drop the job of a handler that is mistaken", "worker/attempt.go",
+		"case verdict == core.Recorded:", "case verdict == core.Recorded && false:",
+		[]suite{{inWorker, "TestOutcomes"}},
+	},
+	{
+		8, "have each outcome wait for the ledger by itself", "worker/recorder.go",
+		"case errors.Is(err, context.DeadlineExceeded), r.beat(ctx) != nil:", "case errors.Is(err, context.DeadlineExceeded):",
+		[]suite{{inWorker, "TestOutageInTheMiddleOfAGroup"}},
+	},
+	{
+		8, "flood the log with failed tries", "worker/report.go",
+		"if m.told == triesPerMinute {", "if m.told < 0 {",
+		[]suite{{inWorker, "TestFailedTriesAreTold"}},
+	},
+	{
+		8, "publish jobs of unknown kinds as often as ever", "worker/unknown.go",
+		"first *= 2", "n--",
+		[]suite{{inWorker, "TestUnknownKindsWaitLonger"}},
 	},
 }
