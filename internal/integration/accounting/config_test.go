@@ -8,7 +8,7 @@ import (
 )
 
 // ackSoon has no message stay unacknowledged for long.
-func ackSoon(cfg *worker.Config) { cfg.VouchInterval = time.Second }
+func ackSoon(cfg *worker.Config) { cfg.AckWithin = 3 * time.Second }
 
 // refuseSoon gives a queue that takes nothing little time.
-func refuseSoon(cfg *dispatcher.Config) { cfg.MaxPublishAttempts = 2 }
+func refuseSoon(cfg *dispatcher.Config) { cfg.RefusalLimit = time.Second }

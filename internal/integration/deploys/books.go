@@ -13,16 +13,16 @@ const schema = `
 CREATE TABLE IF NOT EXISTS deploys_kills (instance text PRIMARY KEY, at timestamptz NOT NULL);
 CREATE INDEX IF NOT EXISTS deploys_runs_job ON shop_runs (job)`
 
-// maxStarts is the default of worker.Config.MaxStarts.
-const maxStarts = "20"
-
 const (
 	// charged are the tries that the ledger has charged.
 	charged = `SELECT j.id AS job, n AS attempt FROM ackbox_jobs AS j, generate_series(1, j.attempt - 1) AS n`
-	// failures are the tries that had to be charged.
+	// failures are the tries that had to be charged: those of which a run failed, and of
+	// the charged ones those that were cut short as often as worker.Config.MaxStarts
+	// allows by default. (Which of these had to be cannot be told from here: a run that
+	// was cut short within its first second may not have been counted.)
 	failures = `SELECT job, attempt FROM shop_runs WHERE outcome = '` + shop.OutcomeFailed + `'
-		UNION SELECT job, attempt FROM shop_runs AS r JOIN deploys_kills AS k USING (instance)
-			WHERE r.ended IS NULL GROUP BY job, attempt HAVING count(*) > ` + maxStarts
+		UNION (SELECT job, attempt FROM shop_runs WHERE ended IS NULL GROUP BY job, attempt HAVING count(*) >= 20
+			INTERSECT ` + charged + `)`
 	// periods are the runs of jobs that ran more than once.
 	periods = `SELECT r.job, r.id, r.instance, r.at AS began, greatest(r.at, coalesce(r.ended, k.at, 'infinity')) AS ended
 		FROM shop_runs AS r LEFT JOIN deploys_kills AS k USING (instance)

@@ -13,8 +13,8 @@
 // killed. From them follow
 //
 //   - the tries that had to be charged: those of which a run failed, and those that
-//     took more processes down with them than worker.Config.MaxStarts allows (a
-//     long job that is killed by chance each time looks the same). A try counts
+//     were cut short as often as worker.Config.MaxStarts allows (a long job that is
+//     killed by chance each time looks like one that kills). A try counts
 //     once, however many of its runs failed: a process that is killed when its
 //     handler has failed, and the ledger does not know yet, takes that knowledge
 //     with it, and the try runs again;

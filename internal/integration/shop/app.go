@@ -45,6 +45,8 @@ type Config struct {
 	// StuckAfter of the sweeper (default 4 s), JobTimeout and Grace of the worker
 	// (default 5 s and 3 s).
 	StuckAfter, JobTimeout, Grace time.Duration
+	// MaxStarts is the worker's (default 20).
+	MaxStarts int
 	// Accounts has runs written down with their ends, on connections of their own.
 	Accounts bool
 	// Heartbeat of the connections to the broker (default 1 s, which a machine that
@@ -63,7 +65,6 @@ type Config struct {
 const (
 	statementTimeout = 2 * time.Second
 	confirmTimeout   = 2 * time.Second
-	vouchInterval    = 500 * time.Millisecond
 )
 
 // App is one instance of the shop.
@@ -126,7 +127,7 @@ func (a *App) openLoops() error {
 	}
 	a.Dispatcher, err = dispatcher.New(a.Store, a.Broker, dispatcher.Config{
 		BatchSize: a.cfg.Batch, PollInterval: 50 * time.Millisecond,
-		Backoff: backoff, MaxPublishAttempts: 1000, Logger: a.cfg.Logger,
+		Backoff: backoff, Logger: a.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (a *App) openLoops() error {
 	}
 	a.Worker, err = worker.New(a.Store, a.Broker, reg, worker.Config{
 		Queues: queues, Concurrency: a.cfg.Concurrency, Backoff: backoff,
-		JobTimeout: a.cfg.JobTimeout, Grace: a.cfg.Grace, VouchInterval: vouchInterval, Logger: a.cfg.Logger,
+		JobTimeout: a.cfg.JobTimeout, Grace: a.cfg.Grace, MaxStarts: a.cfg.MaxStarts, Logger: a.cfg.Logger,
 	})
 	return err
 }
