@@ -1,3 +1,5 @@
+//go:build unix
+
 package accounting_test
 
 // forget takes a dead process's instances out of the ledger, so that nobody has to

@@ -1,3 +1,5 @@
+//go:build unix
+
 package accounting_test
 
 import (
@@ -75,8 +77,7 @@ func TestNeighbourKillsTheProcess(t *testing.T) {
 		cmd.Env = append(cmd.Environ(), roleVar+"="+strings.Join([]string{testenv.DatabaseURL(t), s.amqp, killer}, " "))
 		cmd.Stderr = s.log
 		err := cmd.Run()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || !exit.Sys().(syscall.WaitStatus).Signaled() {
+		if !wasKilled(err) {
 			t.Fatalf("the process was not killed: %v", err)
 		}
 		s.forget(cmd.Process.Pid)
@@ -89,4 +90,13 @@ func TestNeighbourKillsTheProcess(t *testing.T) {
 	s.final(killer, waits)
 	s.wants("the one that waited", waits, ackbox.Done, 1, plain.of(waits), count{1, 0, 1})
 	s.wants("the one that killed, mended", killer, ackbox.Done, 1, mended.of(killer), count{1, 0, 1})
+}
+
+func wasKilled(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
 }

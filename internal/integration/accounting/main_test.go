@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package accounting_test asks, on real servers, what a job is charged for, where it
 // runs, and whether what ran is recorded: each test is a week in which jobs died
 // without ever having run, ran twice at once, or were forgotten when they were done.
