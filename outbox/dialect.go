@@ -94,7 +94,7 @@ var postgresDialect = &dialect{
 		"{ago l.running_ms}", "clock_timestamp() - l.running_ms * interval '1 millisecond'",
 		"{not in ids}", "<> ALL (?::uuid[])",
 		"{holder}", "coalesce(holder::text, '')",
-		"{ms since refused_at}", "coalesce((extract(epoch FROM clock_timestamp() - refused_at) * 1000)::bigint, 0)",
+		"{ms since refused_at}", "CASE WHEN refused_at IS NULL THEN 0 ELSE (extract(epoch FROM clock_timestamp() - refused_at) * 1000)::bigint END",
 		"{tries}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
 		"{append l.error}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', l.error)`,

@@ -117,6 +117,10 @@ func resend(e *env) {
 	held := e.sent("mail", 3*time.Hour) // sent long ago, and in a worker's hands
 	e.wantVerdicts(e.hold(e.worker(), core.Holding{ID: held, Attempt: 1}), core.Recorded)
 	e.set(held, "seen_at = "+e.at(-3*time.Hour)) // that is told once
+	back := e.sent("mail", 3*time.Hour)          // sent long ago, and given back a moment ago
+	gone := e.worker()
+	e.wantVerdicts(e.hold(gone, core.Holding{ID: back, Attempt: 1}), core.Recorded)
+	e.must(s.Leave(e.ctx, gone))
 	event := e.enqueue(outbox.Event("x", "y"))
 	e.relay(1, acked)
 	e.set(event, "seen_at = "+e.at(-3*time.Hour))
@@ -145,7 +149,7 @@ func resend(e *env) {
 	call(1, now.In(time.FixedZone("far", -9*3600)), time.Hour, 10)
 	call(0, now, time.Hour, 10)
 	e.wantState(ackbox.Pending, lost...)
-	e.wantState(ackbox.Sent, fresh, elsewhere, event, held)
+	e.wantState(ackbox.Sent, fresh, elsewhere, event, held, back)
 	got := e.get(lost[0])
 	if got.Resend != 1 || got.Attempt != 1 {
 		e.Errorf("resent %+v", got)
