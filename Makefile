@@ -27,6 +27,11 @@ MINUTES ?= 3
 FAULTS ?=
 CLUSTER ?=
 
+# PACE is how many times faster `make deploys` restarts workers, and how many times
+# shorter its long jobs are:
+#	make deploys SEED=7 MINUTES=3 PACE=10
+PACE ?= 1
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -46,6 +51,12 @@ torture: commands ## Break everything at random for MINUTES, then balance the bo
 	@$(SERVICES) install
 	@cd internal/integration && go build -o $(CURDIR)/.bin/ ./cmd/torture
 	@.bin/torture -seed '$(SEED)' -minutes '$(MINUTES)' -only '$(FAULTS)' $(if $(CLUSTER),-cluster)
+
+.PHONY: deploys
+deploys: commands ## Restart workers for MINUTES, then compare what was charged with what failed
+	@$(SERVICES) install
+	@cd internal/integration && go build -o $(CURDIR)/.bin/ ./cmd/deploys
+	@.bin/deploys -seed '$(SEED)' -minutes '$(MINUTES)' -pace '$(PACE)'
 
 .PHONY: soak
 soak: ## Ten minutes of network faults alone: the live heap must stay flat

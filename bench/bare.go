@@ -134,6 +134,9 @@ func openUnconfirmed(url, queue string) (*unconfirmed, error) {
 	return &unconfirmed{bare: b}, nil
 }
 
+// Queues implements dispatcher.Broker.
+func (*unconfirmed) Queues() []string { return []string{ackbox.DefaultQueue} }
+
 // Unavailable implements dispatcher.Broker.
 func (*unconfirmed) Unavailable() []string { return nil }
 

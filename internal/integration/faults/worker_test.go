@@ -141,12 +141,13 @@ func deadly(ctx context.Context, cfg shop.Config) error {
 	return app.Run(ctx)
 }
 
-// A job kills each worker that takes it. The broker counts how often it comes
-// back; after MaxReturns that is a failed try, so it ends dead and FailAction is
-// called.
+// A job kills each worker that takes it. The ledger counts how often it was started
+// without an outcome (but for the first time, of which nobody has told the ledger);
+// after MaxStarts that is a failed try, so it ends dead and FailAction is called.
 func TestJobKillsItsWorker(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	const starts = 3
+	s := newStage(t, func(cfg *shop.Config) { cfg.MaxStarts = starts })
 	id := s.commit(special{"kills"}, ackbox.Dead, outbox.MaxAttempts(1))
 	s.run(dispatcherOnly)
 	deaths := 0
@@ -167,12 +168,14 @@ func TestJobKillsItsWorker(t *testing.T) {
 			t.Fatalf("the worker ended otherwise: %s", p.Log())
 		}
 		deaths++
+		// So that nobody has to wait for 15 s until it counts as dead.
+		s.exec(`DELETE FROM ackbox_instances WHERE pid = ?`, p.PID())
 		return fmt.Errorf("%d workers have died of it", deaths)
 	})
-	s.equal("workers that died of the job", deaths, worker.DefaultMaxReturns)
+	s.equal("workers that died of the job", deaths, 1+starts)
 	e, err := s.app.Store.Get(s.ctx, id)
 	s.must("read the row", err)
-	if want := fmt.Sprintf("came back from the broker %d times", worker.DefaultMaxReturns); !strings.Contains(e.LastError, want) {
+	if want := fmt.Sprintf("started %d times without an outcome", starts); !strings.Contains(e.LastError, want) {
 		t.Errorf("the row's last error is %q, want %q in it", e.LastError, want)
 	}
 	s.run(workerOnly)

@@ -42,9 +42,13 @@ type Config struct {
 	Concurrency, Connections int
 	// Batch of the dispatcher (default 100).
 	Batch int
-	// StuckAfter of the sweeper (default 4 s) and JobTimeout of the worker
-	// (default 5 s).
-	StuckAfter, JobTimeout time.Duration
+	// StuckAfter of the sweeper (default 4 s), JobTimeout and Grace of the worker
+	// (default 5 s and 3 s).
+	StuckAfter, JobTimeout, Grace time.Duration
+	// MaxStarts is the worker's (default 20).
+	MaxStarts int
+	// Accounts has runs written down with their ends, on connections of their own.
+	Accounts bool
 	// Heartbeat of the connections to the broker (default 1 s, which a machine that
 	// has other things to do takes for a fault).
 	Heartbeat time.Duration
@@ -72,12 +76,14 @@ type App struct {
 	Sweeper    *retry.Sweeper
 	Worker     *worker.Worker // nil unless Config.Worker
 	cfg        Config
+	accounts   *accounts // nil unless Config.Accounts
 }
 
 // Open wires an instance. It does no I/O; Close closes it.
 func Open(cfg Config) (a *App, err error) {
 	cfg.Concurrency, cfg.Connections, cfg.Batch = cmp.Or(cfg.Concurrency, 8), cmp.Or(cfg.Connections, 20), cmp.Or(cfg.Batch, 100)
 	cfg.StuckAfter, cfg.JobTimeout, cfg.Wire = cmp.Or(cfg.StuckAfter, 4*time.Second), cmp.Or(cfg.JobTimeout, 5*time.Second), cmp.Or(cfg.Wire, 4*time.Second)
+	cfg.Grace = cmp.Or(cfg.Grace, 3*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if len(cfg.Queues) == 0 {
 		cfg.Queues = []string{Queue}
@@ -88,8 +94,13 @@ func Open(cfg Config) (a *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	if a.DB, err = openDatabase(cfg); err != nil {
+	if a.DB, err = openDatabase(cfg, cfg.Connections); err != nil {
 		return a, err
+	}
+	if cfg.Accounts {
+		if a.accounts, err = openAccounts(cfg); err != nil {
+			return a, err
+		}
 	}
 	a.Store, err = outbox.NewStore(a.DB, outbox.Config{
 		Queues: cfg.Queues, MaxAttempts: 1000,
@@ -139,12 +150,12 @@ func (a *App) openLoops() error {
 	}
 	a.Worker, err = worker.New(a.Store, a.Broker, reg, worker.Config{
 		Queues: queues, Concurrency: a.cfg.Concurrency, Backoff: backoff,
-		JobTimeout: a.cfg.JobTimeout, Grace: 3 * time.Second, Logger: a.cfg.Logger,
+		JobTimeout: a.cfg.JobTimeout, Grace: a.cfg.Grace, MaxStarts: a.cfg.MaxStarts, Logger: a.cfg.Logger,
 	})
 	return err
 }
 
-func openDatabase(cfg Config) (*gorm.DB, error) {
+func openDatabase(cfg Config, connections int) (*gorm.DB, error) {
 	// PgBouncer may give every statement another session, so nothing can be
 	// prepared in one.
 	dialector := postgres.New(postgres.Config{DSN: cfg.DatabaseURL, PreferSimpleProtocol: cfg.PgBouncer})
@@ -158,8 +169,8 @@ func openDatabase(cfg Config) (*gorm.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shop: open the database: %w", err)
 	}
-	pool.SetMaxOpenConns(cfg.Connections)
-	pool.SetMaxIdleConns(cfg.Connections)
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
 	return db, nil
 }
 
@@ -182,12 +193,19 @@ func (a *App) Close() error {
 	if a.Broker != nil {
 		errs = append(errs, a.Broker.Close())
 	}
+	if a.accounts != nil {
+		errs = append(errs, closeDatabase(a.accounts.db))
+	}
 	if a.DB != nil {
-		pool, err := a.DB.DB()
-		if err == nil {
-			err = pool.Close()
-		}
-		errs = append(errs, err)
+		errs = append(errs, closeDatabase(a.DB))
 	}
 	return errors.Join(errs...)
+}
+
+func closeDatabase(db *gorm.DB) error {
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
 }

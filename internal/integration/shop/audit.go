@@ -11,7 +11,10 @@ import (
 const schema = `
 CREATE TABLE IF NOT EXISTS shop_orders   (id text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE IF NOT EXISTS shop_expected (job uuid PRIMARY KEY, order_id text NOT NULL, kind text NOT NULL, final text NOT NULL);
-CREATE TABLE IF NOT EXISTS shop_runs     (job uuid NOT NULL, attempt int NOT NULL, instance text NOT NULL, at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS shop_runs     (job uuid NOT NULL, attempt int NOT NULL, instance text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
+	-- Of Config.Accounts: how the run ended. One without an end was ended by the end of its process.
+	id uuid, ended timestamptz, outcome text, error text);
+CREATE INDEX IF NOT EXISTS shop_runs_id ON shop_runs (id) WHERE id IS NOT NULL;
 -- No key: what is done twice must be there twice.
 CREATE TABLE IF NOT EXISTS shop_effects  (job uuid NOT NULL, kind text NOT NULL, action text NOT NULL, at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX IF NOT EXISTS shop_effects_job ON shop_effects (job)`

@@ -27,10 +27,7 @@ type charging struct{ *App }
 
 // Consume implements handler.Typed.
 func (h *charging) Consume(ctx context.Context, job handler.Job[Charge]) error {
-	if err := h.begin(ctx, job.Job, job.Args.Plan); err != nil {
-		return err
-	}
-	return h.once(ctx, job.Job, "consume")
+	return h.run(ctx, job.Job, job.Args.Plan, func() error { return h.once(ctx, job.Job, "consume") })
 }
 
 // FailAction implements handler.Typed.
@@ -52,10 +49,7 @@ type mailing struct{ *App }
 
 // Consume implements handler.Typed.
 func (h *mailing) Consume(ctx context.Context, job handler.Job[Mail]) error {
-	if err := h.begin(ctx, job.Job, job.Args.Plan); err != nil {
-		return err
-	}
-	return effect(h.DB.WithContext(ctx), job.Job, "consume")
+	return h.run(ctx, job.Job, job.Args.Plan, func() error { return effect(h.DB.WithContext(ctx), job.Job, "consume") })
 }
 
 // FailAction implements handler.Typed.
@@ -63,18 +57,30 @@ func (h *mailing) FailAction(ctx context.Context, job handler.Job[Mail], _ error
 	return effect(h.DB.WithContext(ctx), job.Job, "fail")
 }
 
-// begin writes down that a run has begun and plays its plan. A run that puts
-// itself off belongs to the plan as well: it is written down as of try 0, so
-// that the run which follows does not look like a repetition.
-func (a *App) begin(ctx context.Context, job ackbox.Job, p Plan) error {
+// run writes down that a run has begun, plays its plan, and has its effect. A run
+// that puts itself off belongs to the plan as well: it is written down as of try 0,
+// so that the run which follows does not look like a repetition.
+func (a *App) run(ctx context.Context, job ackbox.Job, p Plan, effect func() error) (err error) {
 	if p.Snooze && job.Attempt == 1 && job.Resend == 0 {
 		job.Attempt = 0
 	}
-	err := a.DB.WithContext(ctx).Exec(`INSERT INTO shop_runs (job, attempt, instance) VALUES (?, ?, ?)`,
+	if a.accounts != nil {
+		var end func(*error)
+		if end, err = a.accounts.begin(ctx, job, a.cfg.Name); err != nil {
+			return err
+		}
+		defer end(&err)
+		return play(ctx, job, p, effect)
+	}
+	err = a.DB.WithContext(ctx).Exec(`INSERT INTO shop_runs (job, attempt, instance) VALUES (?, ?, ?)`,
 		job.ID, job.Attempt, a.cfg.Name).Error
 	if err != nil {
 		return fmt.Errorf("note the run: %w", err)
 	}
+	return play(ctx, job, p, effect)
+}
+
+func play(ctx context.Context, job ackbox.Job, p Plan, effect func() error) error {
 	if p.Work > 0 {
 		timer := time.NewTimer(p.Work)
 		defer timer.Stop()
@@ -94,7 +100,7 @@ func (a *App) begin(ctx context.Context, job ackbox.Job, p Plan) error {
 	case job.Attempt <= p.FailFirst:
 		return ErrPlanned
 	}
-	return nil
+	return effect()
 }
 
 func effect(db *gorm.DB, job ackbox.Job, action string) error {

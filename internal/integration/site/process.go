@@ -82,6 +82,9 @@ func (p *Process) read(out io.Reader) {
 	}
 }
 
+// PID is the process's id, whether it still runs or not.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Reports returns what the process has told about itself so far.
 func (p *Process) Reports() []shop.Report {
 	p.mu.Lock()

@@ -1,0 +1,35 @@
+//go:build unix
+
+package main
+
+const inAccounting = "internal/integration/accounting"
+
+// accounting are those that only whole processes on real servers notice.
+var accounting = []mutant{
+	{
+		4, "charge what the broker counts", "worker/admit.go",
+		"case h.Ledger == \"\" || h.First():",
+		"case h.Returns >= maxReturns:\n\t\ta.attempts.fail(work, h, entry, errGoexit)\n\tcase h.Ledger == \"\" || h.First():",
+		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
+	},
+	{
+		4, "leave a message without a row to the broker's limit", "worker/admit.go",
+		"h.Ledger == \"\" && h.Returns >= maxReturns }", "h.Ledger == \"\" && h.Returns >= 1000*maxReturns }",
+		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
+	},
+	{
+		5, "run what a living instance runs", "worker/admit.go",
+		"case standing.Verdict != core.Started:", "case standing.Verdict != core.Started && standing.Verdict != core.Held:",
+		[]suite{{inAccounting, "TestLostConnectionStartsNothingTwice"}},
+	},
+	{
+		6, "keep a message for as long as its job runs", "worker/hold.go",
+		"case h.Ledger != \"\" && h.isOnRecord():\n\t\t\trelieve(h)", "case h.Ledger != \"\" && h.isOnRecord():",
+		[]suite{{inAccounting, "TestConsumerTimeout"}},
+	},
+	{
+		6, "end with the subscription, whatever handlers still say", "worker/staff.go",
+		"\t\tf.hands.waitEmpty() //", "\t\t_ = f.hands.waitEmpty //",
+		[]suite{{inAccounting, "TestStopWithoutTheBroker"}},
+	},
+}
