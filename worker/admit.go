@@ -66,6 +66,8 @@ func (a *admission) ask(work context.Context, h *hand, entry entry) {
 	case !ok:
 	case standing.Verdict != core.Started:
 		a.outcomes.drop(work, h, standing.Verdict)
+	case standing.Starts > 2*a.cfg.MaxStarts:
+		a.outcomes.dead(work, h, failureOf(fmt.Errorf("started %d times without an outcome; FailAction was not called again: its workers may be dying of it", standing.Starts-1)))
 	case standing.Starts > a.cfg.MaxStarts:
 		h.recorded(asRunning)
 		a.attempts.fail(work, h, entry, fmt.Errorf("started %d times without an outcome: its workers may be dying of it", standing.Starts-1))

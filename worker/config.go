@@ -71,7 +71,9 @@ type Config struct {
 	// its process died, before that counts as a failed try. Beyond half of it such
 	// jobs run one at a time, so that one which kills its process takes no
 	// neighbour along that may be suspected as well. Starts are counted in the
-	// ledger, of what has run for about a second or was not a first delivery.
+	// ledger, of what has run for about a second or was not a first delivery. If the
+	// processes that call FailAction for it die, too, the job is dead without FailAction
+	// after twice as many.
 	// Default 20; 2 to 1000.
 	MaxStarts int
 	// AckWithin is the longest that a job's message stays unacknowledged. One that

@@ -193,7 +193,7 @@ func (r *recorder) putAside(ctx context.Context, o *outcome, err error) {
 	o.alone = true
 	o.wait(minPause, maxPause)
 	r.open = append(r.open, o)
-	if r.said.fresh("outcome " + o.hand.ID) {
+	if r.named.fresh("outcome " + o.hand.ID) {
 		r.cfg.Logger.ErrorContext(ctx, "worker: an outcome cannot be recorded; trying again by itself",
 			"kind", o.hand.Kind, "id", o.hand.ID, "queue", o.hand.Queue, "state", o.transition.To, "in", o.pause, "error", err)
 	}

@@ -20,6 +20,7 @@ type setup struct {
 	kinds   []string // the keys of entries
 	own     string   // the ledger's identity, once a Run knows it
 	said    notices  // what was logged lately
+	named   notices  // likewise, of what others have given names to
 	count   counters
 }
 

@@ -65,11 +65,20 @@ func TestReturnsChargeNothing(t *testing.T) {
 
 // A job whose processes keep dying of it is charged a try.
 func TestTooManyStarts(t *testing.T) {
-	run(t, worker.Config{}, plain{consume: func(context.Context, ackbox.Job) error { t.Error("it ran"); return nil }}, func(b *bench) {
+	h := plain{
+		func(context.Context, ackbox.Job) error { t.Error("it ran"); return nil },
+		func(context.Context, ackbox.Job, error) error { t.Error("FailAction was called"); return nil },
+	}
+	run(t, worker.Config{}, h, func(b *bench) {
 		b.ledger.set(func(l *ledger) { l.start = standing(core.Started, 21) })
 		b.deliver(redelivered("j", 1))
 		b.pass(time.Second)
 		b.expect(`j/1 pending charge=true after=1h0m0s "started 20 times without an outcome: its workers may be dying of it"`, "ack j")
+		// Nor is FailAction called for ever, should it be what they die of.
+		b.ledger.set(func(l *ledger) { l.start = standing(core.Started, 41) })
+		b.deliver(redelivered("k", 1))
+		b.pass(time.Second)
+		b.expect(`k/1 dead charge=false after=0s "started 40 times without an outcome; FailAction was not called again: its workers may be dying of it"`, "ack k")
 	})
 }
 

@@ -39,7 +39,7 @@ func strayPause(n int) time.Duration {
 func (o *outcomes) stray(work context.Context, h *hand) {
 	o.count.strays.Add(1)
 	theirs := fmt.Sprintf("%.100s", h.Ledger) // strangers choose it
-	if o.said.fresh("stray " + theirs) {
+	if o.named.fresh("stray " + theirs) {
 		o.cfg.Logger.ErrorContext(work, "worker: a job of another ledger came from this queue and is put aside: another application, or a copy of this one, uses the same queue of the same vhost",
 			"kind", h.Kind, "id", h.ID, "queue", h.Queue, "ledger", o.own, "its_ledger", theirs, "round", h.Strays+1)
 	}

@@ -27,7 +27,7 @@ func (o *outcomes) unknownKind(work context.Context, h *hand) {
 	if h.Ledger == "" {
 		wait = o.growing(h.CreatedAt)
 	}
-	if o.said.fresh("unknown " + h.Kind) {
+	if o.named.fresh("unknown " + h.Kind) {
 		o.cfg.Logger.WarnContext(work, "worker: no handler is registered for this kind; its jobs wait for a worker that has one",
 			"kind", h.Kind, "id", h.ID, "queue", h.Queue, "in", wait, "known_kinds", o.kinds)
 	}
