@@ -93,6 +93,15 @@ func (s *hands) drop(h *hand, back bool) (copies, newer []core.Receipt) {
 	return h.copies, h.newer
 }
 
+// forgetRecords forgets what the ledger has heard, so that it hears it anew.
+func (s *hands) forgetRecords() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := range s.all {
+		h.record = unrecorded
+	}
+}
+
 // waitEmpty returns when nothing is in hand.
 func (s *hands) waitEmpty() {
 	s.mu.Lock()

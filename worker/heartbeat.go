@@ -89,6 +89,9 @@ func (b *heartbeat) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !b.spoken.IsZero() && time.Since(b.spoken) >= core.Silence {
+		b.hands.forgetRecords() // what was on record may have been taken back meanwhile
+	}
 	b.spoken = time.Now()
 	b.missSweeper(ctx, census)
 	return nil
