@@ -74,10 +74,12 @@ type subscription struct {
 	unsettled  unsettled
 	// stopping is closed when intake is to end, quiet when the broker hands out nothing
 	// more: what is given back in between waits for that, or it would come here again
-	// and be returned twice.
-	stopping, quiet chan struct{}
-	pending         atomic.Int64  // handed out and not settled
-	progress        chan struct{} // has an element when pending may have become 0
+	// and be returned twice. It is the caller's own channel: whoever has seen it closed
+	// gives back after that.
+	stopping <-chan struct{}
+	quiet    chan struct{}
+	pending  atomic.Int64  // handed out and not settled
+	progress chan struct{} // has an element when pending may have become 0
 }
 
 func (b *Broker) subscribe(ctx context.Context, queue string, prefetch int) (*subscription, error) {
@@ -143,7 +145,6 @@ func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, p
 		closed:    ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancelled: ch.NotifyCancel(make(chan string, 1)),
 		progress:  make(chan struct{}, 1),
-		stopping:  make(chan struct{}),
 		quiet:     make(chan struct{}),
 	}
 	if err := ch.Qos(prefetch, 0, false); err != nil {
@@ -161,6 +162,7 @@ func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, p
 // run moves deliveries to handle until ctx ends (nil) or the subscription does
 // (an error). It returns when handle does.
 func (s *subscription) run(ctx context.Context, handle func(core.Delivery)) error {
+	s.stopping = ctx.Done()
 	// handle has a goroutine of its own, so that one that blocks delays neither
 	// the end of intake nor the news of a dead channel.
 	hand := make(chan core.Delivery)
@@ -171,8 +173,6 @@ func (s *subscription) run(ctx context.Context, handle func(core.Delivery)) erro
 			handle(d)
 		}
 	}()
-	untold := context.AfterFunc(ctx, func() { close(s.stopping) })
-	defer untold()
 	late, err := s.pump(ctx, hand)
 	close(hand)
 	if err == nil {

@@ -31,7 +31,7 @@ const (
 // admit handles h, which has a slot, and returns when the slot is free again.
 func (a *admission) admit(work context.Context, h *hand) {
 	if a.isStopping() {
-		a.outcomes.notStarted(h)
+		a.outcomes.notStarted(work, h)
 		return
 	}
 	if h.Ledger != "" && h.Ledger != a.own {
@@ -104,7 +104,7 @@ func (a *admission) standing(work context.Context, h *hand) (standing core.Stand
 		standing, err := a.starts.ask(h.Job)
 		switch {
 		case errors.Is(err, errNotAsked) && !uncertain:
-			a.outcomes.notStarted(h)
+			a.outcomes.notStarted(work, h)
 			return core.Standing{}, false
 		case errors.Is(err, errNotAsked), err != nil && a.isStopping():
 			a.outcomes.giveBack(h) // it may be on record as started here

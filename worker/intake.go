@@ -29,9 +29,7 @@ func (i *intake) run(ctx, work context.Context) error {
 	i.next.all.Go(func() error {
 		// What has not started goes back at once.
 		<-ctx.Done()
-		for _, h := range i.next.line.close() {
-			h.requeue()
-		}
+		i.next.close(work)
 		return nil
 	})
 	err := i.subscribe(ctx, work)
@@ -80,7 +78,7 @@ func (i *intake) take(work context.Context, d core.Delivery) {
 		i.look() // it may have been without a holder for long
 	}
 	if !i.next.wait(work, h) {
-		h.requeue()
+		i.next.all.Go(func() error { i.next.next.outcomes.notStarted(work, h); return nil })
 	}
 }
 

@@ -88,8 +88,15 @@ func (o *outcomes) dead(work context.Context, h *hand, why failure) {
 	o.copier.bury(work, h, why.oneLine(), told)
 }
 
-// notStarted gives back what the ledger was never asked to start.
-func (o *outcomes) notStarted(h *hand) { h.requeue() }
+// notStarted gives back what the ledger was never asked to start. A message that the
+// broker would soon drop for coming back is replaced instead.
+func (o *outcomes) notStarted(work context.Context, h *hand) {
+	if needsRenewal(h) {
+		o.renew(work, h)
+		return
+	}
+	h.requeue()
+}
 
 // giveBack gives back what has started, or may have: the ledger has that on record,
 // so it is the ledger that has to let go of it, and it sends the job again.

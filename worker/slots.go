@@ -24,6 +24,13 @@ func (s *slots) wait(work context.Context, h *hand) bool {
 	return !refused
 }
 
+// close lets nothing start any more and gives back what waits.
+func (s *slots) close(work context.Context) {
+	for _, h := range s.line.close() {
+		s.next.outcomes.notStarted(work, h)
+	}
+}
+
 // serve handles what waits, one after the other, until the line is closed.
 func (s *slots) serve(work context.Context) {
 	over := false

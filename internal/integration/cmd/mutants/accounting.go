@@ -18,6 +18,16 @@ var accounting = []mutant{
 		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
 	},
 	{
+		4, "give back to a consumer that is about to end", "rabbitmq/receipt.go",
+		"\tr.sub.awaitQuiet()\n", "\t_ = r.sub.awaitQuiet\n",
+		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
+	},
+	{
+		4, "give back what the broker is about to drop", "worker/outcome.go",
+		"if needsRenewal(h) {", "if needsRenewal(h) && false {",
+		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
+	},
+	{
 		5, "run what a living instance runs", "worker/admit.go",
 		"case standing.Verdict != core.Started:", "case standing.Verdict != core.Started && standing.Verdict != core.Held:",
 		[]suite{{inAccounting, "TestLostConnectionStartsNothingTwice"}},
