@@ -204,7 +204,7 @@ func (s *subscription) pump(ctx context.Context, hand chan<- core.Delivery) (lat
 			return nil, nil
 		}
 		if ctx.Err() != nil { // takes precedence over a handler that is free, too
-			return &d, nil
+			return &d, nil //nolint:nilerr // asked to stop
 		}
 		next := s.delivery(d)
 		select {

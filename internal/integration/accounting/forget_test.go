@@ -6,8 +6,5 @@ package accounting_test
 // wait for 15 s until they count as dead.
 func (s *stage) forget(pid int) {
 	s.t.Helper()
-	if !s.db.Migrator().HasTable("ackbox_instances") {
-		return
-	}
-	s.must("forget an instance", s.db.Exec(`DELETE FROM ackbox_instances WHERE pid = ?`, pid).Error)
+	s.must("forget an instance", s.db.Exec(`DELETE FROM ackbox_jobs_instances WHERE pid = ?`, pid).Error)
 }

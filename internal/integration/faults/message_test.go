@@ -45,7 +45,7 @@ func TestMessageTooLargeForTheBroker(t *testing.T) {
 	s.place(jobs, shop.Plan{})
 	s.reaches(jobs, allEffects)
 	s.reaches(1, `SELECT count(*) FROM ackbox_jobs WHERE id = ? AND publish_attempt >= 2 AND attempt = 1 AND sent_at IS NULL
-		AND last_error LIKE 'publish % of 1000: nacked by the broker: PRECONDITION_FAILED - message size 30% larger than configured max size 20000'`, large)
+		AND last_error LIKE 'publish %: nacked by the broker: PRECONDITION_FAILED - message size 30% larger than configured max size 20000'`, large)
 	if n := s.count(`SELECT count(*) FROM ackbox_jobs WHERE id <> ? AND (attempt <> 1 OR publish_attempt <> 0 OR state <> 'done')`, large); n > 0 {
 		t.Errorf("%d neighbours paid for it", n)
 	}
@@ -210,7 +210,8 @@ func TestTerminatedAtWork(t *testing.T) {
 			stop()
 			audit := s.settled()
 			s.uncharged()
-			if audit.Resent > 0 {
+			// What was given back goes by the ledger, which sends it again.
+			if audit.Resent > running {
 				t.Errorf("%d were sent again: nothing was lost", audit.Resent)
 			}
 			if tc.finished && audit.DuplicateRuns > 0 {

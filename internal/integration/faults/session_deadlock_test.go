@@ -50,7 +50,8 @@ func TestDeadlock(t *testing.T) {
 
 	audit := s.settled()
 	s.equal("deadlocks", s.count(`SELECT count(*) FROM ackbox_jobs WHERE errors::text LIKE '%SQLSTATE 40P01%'`), 1)
-	s.equal("tries", s.count(`SELECT attempt FROM ackbox_jobs`), 2)
+	s.equal("tries", s.count(`SELECT attempt FROM ackbox_jobs`), 1) // Complete was the victim
+	s.equal("runs", s.count(`SELECT count(*) FROM shop_runs`), 2)
 	s.equal("effects", s.count(`SELECT count(*) FROM shop_effects`), 1)
 	s.equal("stock", s.count(`SELECT n FROM shop_stock`), 109)
 	t.Logf("%+v", audit)

@@ -169,7 +169,7 @@ func TestJobKillsItsWorker(t *testing.T) {
 		}
 		deaths++
 		// So that nobody has to wait for 15 s until it counts as dead.
-		s.exec(`DELETE FROM ackbox_instances WHERE pid = ?`, p.PID())
+		s.exec(`DELETE FROM ackbox_jobs_instances WHERE pid = ?`, p.PID())
 		return fmt.Errorf("%d workers have died of it", deaths)
 	})
 	s.equal("workers that died of the job", deaths, 1+starts)
