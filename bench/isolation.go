@@ -176,7 +176,7 @@ func lost(again func(context.Context, *Env, *app) (int, time.Duration, error)) s
 // comeback is the resend sweep, from the moment at which it knows that they are
 // lost.
 func comeback(ctx context.Context, _ *Env, a *app) (int, time.Duration, error) {
-	sweeper, err := retry.NewSweeper(a.store, a.broker, retry.Config{StuckAfter: 2 * time.Second, Logger: quiet})
+	sweeper, err := retry.NewSweeper(a.store, a.broker, retry.Config{StuckAfter: time.Second, Logger: quiet})
 	if err != nil {
 		return 0, 0, err
 	}

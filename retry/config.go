@@ -102,7 +102,7 @@ type Config struct {
 	Rearm, Resend, Purge string
 	// StuckAfter is how long a sent job must have been in nobody's hands, as far as
 	// is known, before it can be taken for lost. A worker puts on record what it has
-	// held for a second. Default 10 minutes; 2 s to 30 days.
+	// held for a second. Default 10 minutes; 1 s to 30 days.
 	StuckAfter time.Duration
 	// Retention is how long done, cancelled and publish-only rows are kept.
 	// Until then a late duplicate is still recognised. Default 3 days; up to
@@ -142,7 +142,7 @@ func (c Config) validate() error {
 		}
 	}
 	if c.StuckAfter < minStuck || c.StuckAfter > maxStuck {
-		bad("StuckAfter is %v: want at least 2s and at most %v", c.StuckAfter, maxStuck)
+		bad("StuckAfter is %v: want at least 1s and at most %v", c.StuckAfter, maxStuck)
 	}
 	if c.Retention < 0 || c.Retention > maxRetention {
 		bad("Retention is %v: want 0 (the default) or more, at most %v", c.Retention, maxRetention)
@@ -158,7 +158,7 @@ func (c Config) validate() error {
 
 // Far enough from what times and durations can hold.
 const (
-	minStuck     = 2 * time.Second // what was taken in just before is on record by then
+	minStuck     = time.Second
 	maxStuck     = 30 * 24 * time.Hour
 	maxRetention = 100 * 365 * 24 * time.Hour
 	maxSpec      = 500 // bytes; every minute of an hour by its number takes 169

@@ -32,7 +32,7 @@ func TestNewSweeperNamesWhatIsWrong(t *testing.T) {
 		"ranges": {
 			s, b,
 			retry.Config{StuckAfter: time.Millisecond, Retention: -1, DeadRetention: -1, Batch: -1},
-			[]string{"Config.StuckAfter is 1ms: want at least 2s", "Config.Retention is -1ns", "Config.DeadRetention is -1ns", "Config.Batch is -1: want 1 to 10000"},
+			[]string{"Config.StuckAfter is 1ms: want at least 1s", "Config.Retention is -1ns", "Config.DeadRetention is -1ns", "Config.Batch is -1: want 1 to 10000"},
 		},
 		"large batch": {s, b, retry.Config{Batch: 10_001}, []string{"Config.Batch is 10001"}},
 	}

@@ -135,7 +135,7 @@ func TestDispatcherConfig(t *testing.T) {
 func TestWorkerConfig(t *testing.T) {
 	t.Parallel()
 	p := newParts(t)
-	seed := worker.Config{Queues: []worker.Queue{{Name: "work"}}}
+	seed := worker.Config{Queues: []worker.Queue{{Name: ackbox.DefaultQueue}}}
 	survives(t, seed, func(c worker.Config) error {
 		_, err := worker.New(p.store, p.broker, p.reg, c)
 		return err
