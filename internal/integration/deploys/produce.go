@@ -44,15 +44,16 @@ func (r *run) produce(ctx context.Context) error {
 }
 
 // plan draws a job: of a hundred one is long and one fails its first tries, by an
-// error or a panic; of the long ones some fail, too.
+// error or a panic; of the long ones some fail, too, but not three times: the run's
+// last jobs would take that long.
 func (r *run) plan(rnd *rand.Rand) (p shop.Plan) {
 	p.Work = time.Duration(rnd.IntN(20)) * time.Millisecond
-	fails := 100
+	fails, tries := 100, 3
 	if rnd.IntN(100) == 0 {
-		p.Work, fails = r.faster(long), 5
+		p.Work, fails, tries = r.faster(long), 5, 1
 	}
 	if rnd.IntN(fails) == 0 {
-		p.FailFirst, p.Panic = 1+rnd.IntN(3), rnd.IntN(2) == 0
+		p.FailFirst, p.Panic = 1+rnd.IntN(tries), rnd.IntN(2) == 0
 	}
 	return p
 }
