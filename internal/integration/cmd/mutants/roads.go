@@ -31,6 +31,11 @@ var carrying = []mutant{
 		[]suite{{"retry", "TestUnattendedQueuesAreTold"}},
 	},
 	{
+		7, "stay silent about what is in hand after an outage", "worker/heartbeat.go",
+		"time.Since(b.spoken) >= core.Silence", "time.Since(b.spoken) >= 1000*core.Silence",
+		[]suite{{"worker", "TestHeldAnewAfterSilence"}},
+	},
+	{
 		9, "forget the tries before a requeue on the way", "rabbitmq/message.go",
 		"job.AttemptsBefore = count(d.Headers[ackbox.HeaderAttemptsBefore])", "job.AttemptsBefore = 0",
 		[]suite{{inRabbitMQ, "TestConformance"}},
