@@ -100,7 +100,7 @@ func TestFrozenDispatcher(t *testing.T) {
 			books := s.books()
 
 			s.must("thaw the dispatcher", sleeper.Thaw())
-			s.logged(sleeper.Log, "dispatcher: a batch failed")
+			s.logged(sleeper.Log, "dispatcher: batches fail")
 			other.Kill() // from here on only the sleeper carries
 			s.place(50, shop.Plan{})
 			audit := s.settled()

@@ -39,7 +39,7 @@ func TestPgBouncer(t *testing.T) {
 		most = max(most, s.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()`)-own)
 		s.must("end PgBouncer", end(s.ctx))
 		if round == 0 {
-			s.logged(s.log.String, "dispatcher: a batch failed")
+			s.logged(s.log.String, "dispatcher: batches fail")
 			s.logged(s.log.String, "worker: ")
 		}
 		s.must("start PgBouncer", bouncer.Start(s.ctx))

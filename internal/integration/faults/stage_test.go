@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait. It passes only if something hangs.
-const patience = 90 * time.Second
+const patience = 150 * time.Second
 
 // stage is one test's shop: a database and a vhost of its own, a proxy before
 // each, and whatever instances the test starts.

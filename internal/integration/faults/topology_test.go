@@ -108,7 +108,7 @@ func TestQueueFull(t *testing.T) {
 	}, "policies", s.vhost(), "full")
 	dispatcher := s.run(dispatcherOnly, func(cfg *shop.Config) { cfg.Batch = 20 })
 	s.place(jobs, shop.Plan{})
-	s.reaches(1, `SELECT count(*) FROM ackbox_jobs WHERE publish_attempt >= 3 AND attempt = 1
+	s.reaches(1, `SELECT count(*) FROM ackbox_jobs WHERE publish_attempt >= 2 AND attempt = 1
 		AND last_error LIKE 'publish %: nacked by the broker: the broker refused the message (basic.nack)%'`)
 	sent, refused := s.count(allSent), s.count(`SELECT count(*) FROM ackbox_jobs WHERE publish_attempt > 0`)
 	if sent < room || sent+refused != jobs || refused == 0 {
