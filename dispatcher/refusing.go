@@ -30,7 +30,8 @@ const (
 )
 
 // learn notes what became of a batch. A queue that refused all that was published
-// straight to it is paused; one that took a message is not, any more. What goes by an
+// straight to it is paused; one that took a message is not, any more. A message that is
+// refused for what it is (too large) tells nothing about its queue. What goes by an
 // exchange tells nothing about the queue, and events have none.
 func (r *refusing) learn(jobs []ackbox.Job, outcomes []core.Outcome) {
 	refused, took := make(map[string]bool), make(map[string]bool)
@@ -42,7 +43,9 @@ func (r *refusing) learn(jobs []ackbox.Job, outcomes []core.Outcome) {
 		case core.Acked:
 			took[jobs[i].Queue] = true
 		case core.NackedByBroker, core.Returned:
-			refused[jobs[i].Queue] = true
+			if !outcomes[i].OfMessage {
+				refused[jobs[i].Queue] = true
+			}
 		default:
 		}
 	}

@@ -63,6 +63,33 @@ func TestQueueThatRefusesIsLeftAlone(t *testing.T) {
 	})
 }
 
+// A message that no broker would take keeps none of its queue from being published.
+func TestMessageThatIsRefusedPausesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(1)
+		b := &broker{publish: func(_ context.Context, jobs []ackbox.Job) []core.Outcome {
+			outcomes := make([]core.Outcome, len(jobs))
+			for i, job := range jobs {
+				outcomes[i] = core.Outcome{Status: core.Acked}
+				if job.ID == "1" {
+					outcomes[i] = core.Outcome{Status: core.NackedByBroker, Reason: "too large", OfMessage: true}
+				}
+			}
+			return outcomes
+		}}
+		d := newDispatcher(t, o, b, dispatcher.Config{})
+		stop := run(t, d)
+		time.Sleep(500 * time.Millisecond)
+		o.add(1)
+		time.Sleep(300 * time.Millisecond) // more than PollInterval
+		stop()
+		if s := d.Stats(); s.Sent != 1 || s.Refused != 1 {
+			t.Errorf("stats %+v: its neighbour was not sent", s)
+		}
+	})
+}
+
 // An outage of an hour is told a few times, and with the numbers of what was not told.
 func TestOutageIsToldOnceAMinute(t *testing.T) {
 	t.Parallel()

@@ -57,13 +57,13 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome 
 // pack decides about job as far as that needs no lock.
 func (b *Broker) pack(job ackbox.Job) parcel {
 	if n := len(job.Payload); n > b.maxMessageBytes {
-		return parcel{outcome: nacked("payload is %d bytes: the limit is %d", n, b.maxMessageBytes)}
+		return parcel{outcome: unfit("payload is %d bytes: the limit is %d", n, b.maxMessageBytes)}
 	}
 	for _, s := range [...]struct{ what, value string }{
 		{"exchange", job.Exchange}, {"routing key", job.RoutingKey}, {"ID", job.ID}, {"kind", job.Kind},
 	} {
 		if len(s.value) > maxShortString {
-			return parcel{outcome: nacked("%s is %d bytes: the limit is %d", s.what, len(s.value), maxShortString)}
+			return parcel{outcome: unfit("%s is %d bytes: the limit is %d", s.what, len(s.value), maxShortString)}
 		}
 	}
 	targets, ok := b.routes.lookup(job.Exchange, job.RoutingKey)
@@ -95,6 +95,13 @@ func (p parcel) deliver() core.Outcome {
 		}
 		q.add(message{job: p.job})
 	}
+	return outcome
+}
+
+// unfit refuses a message for what it is.
+func unfit(format string, args ...any) core.Outcome {
+	outcome := nacked(format, args...)
+	outcome.OfMessage = true
 	return outcome
 }
 

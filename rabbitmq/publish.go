@@ -58,7 +58,7 @@ func (b *Broker) Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome 
 	todo := make([]int, 0, len(jobs))
 	for i := range jobs {
 		if reason := b.refuse(g, &jobs[i]); reason != "" {
-			out[i] = core.Outcome{Status: core.NackedByBroker, Reason: reason}
+			out[i] = core.Outcome{Status: core.NackedByBroker, Reason: reason, OfMessage: true}
 			continue
 		}
 		todo = append(todo, i)
@@ -185,7 +185,7 @@ func (c *call) isolate(ctx context.Context, cause *amqp.Error, indexes []int) bo
 			c.interrupted(ctx, indexes[n:], amqp.ErrClosed)
 			return false
 		}
-		c.out[indexes[n]] = core.Outcome{Status: core.NackedByBroker, Reason: cause.Reason}
+		c.out[indexes[n]] = core.Outcome{Status: core.NackedByBroker, Reason: cause.Reason, OfMessage: true}
 	}
 	return true
 }

@@ -135,3 +135,27 @@ func TestRefused(t *testing.T) {
 		b.expect(`runs/1 done charge=false after=0s ""`, "ack runs")
 	})
 }
+
+// What was on record for a worker that nobody could hear may have been taken back: as
+// soon as it is heard again it says anew what it holds.
+func TestHeldAnewAfterSilence(t *testing.T) {
+	var release chan struct{} // of the bubble
+	run(t, worker.Config{Concurrency: 1}, blocking(&release), func(b *bench) {
+		release = make(chan struct{})
+		b.deliver(job("runs"))
+		b.deliver(job("waits"))
+		b.pass(2 * time.Second)
+		b.ledger.set(func(l *ledger) { l.beat = func() (core.Census, error) { return core.Census{}, errors.New("away") } })
+		b.pass(8 * time.Second)
+		b.ledger.recover()
+		b.pass(5 * time.Second)
+		b.held(2, "hold") // it was not silent for long enough
+		b.ledger.set(func(l *ledger) { l.beat = func() (core.Census, error) { return core.Census{}, errors.New("away") } })
+		b.pass(core.Silence + core.BeatInterval)
+		b.ledger.recover()
+		b.pass(5 * time.Second)
+		b.held(2, "hold runs running=true")
+		b.held(2, "hold waits running=false")
+		close(release)
+	})
+}

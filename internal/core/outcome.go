@@ -43,6 +43,9 @@ type Outcome struct {
 	// Reason says why a message was not acked, in words for an operator. It
 	// never holds a payload, a URL or a password.
 	Reason string
+	// OfMessage, beside [NackedByBroker], says that it is the message that is refused
+	// (too large, say), so that its queue may well take others.
+	OfMessage bool
 	// Stalled, beside [Unknown], says that the broker does answer, only not for
 	// this message's destination (a quorum queue without a leader). It is worth
 	// waiting before the message is published again, so that others can go on.

@@ -247,6 +247,7 @@ func (f *fixture) sameContent(got, want ackbox.Job) {
 	check("Kind", got.Kind, want.Kind)
 	check("Queue", got.Queue, want.Queue)
 	check("Attempt", got.Attempt, want.Attempt)
+	check("AttemptsBefore", got.AttemptsBefore, want.AttemptsBefore)
 	check("MaxAttempts", got.MaxAttempts, want.MaxAttempts)
 	check("Resend", got.Resend, want.Resend)
 	check("Ledger", got.Ledger, want.Ledger)

@@ -23,6 +23,7 @@ func roundTrip(f *fixture) {
 	}{
 		{name: "first try"},
 		{name: "later try", change: func(j *ackbox.Job) { j.Attempt, j.Resend = 7, 3 }},
+		{name: "try after an operator's requeue", change: func(j *ackbox.Job) { j.Attempt, j.AttemptsBefore = 12, 10 }},
 		{name: "no headers", change: func(j *ackbox.Job) { j.Headers = nil }},
 		{name: "any bytes", change: func(j *ackbox.Job) { j.Payload = everyByte }},
 		{name: "empty payload", change: func(j *ackbox.Job) { j.Payload = nil }},

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -59,6 +60,36 @@ func retryBlocksNothing(f *fixture) {
 	}
 	if last.ID != long.ID || len(seen) != 3 {
 		f.t.Errorf("%d different messages came, the last was %s; want 3, the last %s", len(seen), last.ID, long.ID)
+	}
+}
+
+// A message without a row that has come back often is replaced by a copy, which has
+// come back never and says how often that was done.
+func renewals(f *fixture) {
+	f.publish([]ackbox.Job{foreign(work)}, core.Acked)
+	s := f.subscribe(work, 1)
+	for n := range 3 {
+		d := s.next()
+		f.must("Requeue", d.Receipt.Requeue())
+		d = s.next()
+		if !d.Redelivered || d.Renewals != n {
+			f.t.Errorf("after %d renewals: redelivered %v, renewals %d", n, d.Redelivered, d.Renewals)
+		}
+		d.Renewals++
+		f.must("Retry", f.Retry(f.ctx, d, 0))
+		f.must("Ack", d.Receipt.Ack())
+	}
+	if d := s.nextAcked(); d.Redelivered || d.Returns != 0 || d.Renewals != 3 || d.Attempt != 1 {
+		f.t.Errorf("the copy is redelivered %v, returned %d times, renewed %d times, at try %d", d.Redelivered, d.Returns, d.Renewals, d.Attempt)
+	}
+	s.stop()
+	f.must("Consume", s.returned())
+}
+
+func queues(f *fixture) {
+	want := unknownQueueTopology().QueueNames()
+	if got := f.Queues(); !slices.Equal(got, want) {
+		f.t.Errorf("Queues are %q, want %q", got, want)
 	}
 }
 

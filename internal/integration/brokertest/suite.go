@@ -31,6 +31,7 @@ func Ladder() []time.Duration {
 // Broker is what the suite tests: all that package rabbitmq and package memory
 // have in common. Users of a broker declare smaller interfaces.
 type Broker interface {
+	Queues() []string
 	Ready(ctx context.Context) error
 	Publish(ctx context.Context, jobs []ackbox.Job) []core.Outcome
 	Consume(ctx context.Context, queue string, prefetch int, handle func(core.Delivery)) error
@@ -74,6 +75,8 @@ func Run(t *testing.T, factory func(t *testing.T, topology ackbox.Topology) Brok
 		{"RetryBlocksNothing", oneQueue(), retryBlocksNothing},
 		{"BuryAndRequeue", oneQueue(), buryAndRequeue},
 		{"Strays", oneQueue(), strays},
+		{"Renewals", oneQueue(), renewals},
+		{"Queues", unknownQueueTopology(), queues},
 		{"RequeueDeadLimit", oneQueue(), requeueDeadLimit},
 		{"CloseWhileConsuming", oneQueue(), closeWhileConsuming},
 		{"AfterClose", oneQueue(), afterClose},
