@@ -19,8 +19,8 @@ type admission struct {
 }
 
 const (
-	// maxReturns is how often a message without a row may come back before it is
-	// replaced by a fresh copy: at 20 RabbitMQ 4 would drop it.
+	// maxReturns is how often a message may come back before a fresh one takes its
+	// place: at 20 RabbitMQ 4 would drop it.
 	maxReturns = 10
 	// maxRenewals is how many fresh copies such a message has before a try is
 	// charged. By then it has come back 50 times, of which nobody counted how often
@@ -44,7 +44,7 @@ func (a *admission) admit(work context.Context, h *hand) {
 		a.outcomes.unknownKind(work, h)
 	case h.refused:
 		a.attempts.giveUp(work, h, entry, fmt.Errorf("the broker refused it for %v", h.RefusedFor.Round(time.Second)))
-	case needsRenewal(h):
+	case h.Ledger == "" && needsRenewal(h):
 		a.outcomes.renew(work, h)
 	case h.Ledger == "" && h.Renewals >= maxRenewals:
 		a.attempts.fail(work, h, entry, fmt.Errorf("came back from the broker over %d times without an outcome: its workers may be dying of it", maxRenewals*maxReturns))
@@ -55,9 +55,9 @@ func (a *admission) admit(work context.Context, h *hand) {
 	}
 }
 
-// needsRenewal reports whether the broker would soon drop h, behind which there is
-// no row.
-func needsRenewal(h *hand) bool { return h.Ledger == "" && h.Returns >= maxReturns }
+// needsRenewal reports whether the broker would soon drop h, because it came back so
+// often.
+func needsRenewal(h *hand) bool { return h.Returns >= maxReturns }
 
 // ask runs h if the ledger wants that.
 func (a *admission) ask(work context.Context, h *hand, entry entry) {

@@ -91,11 +91,16 @@ func (o *outcomes) dead(work context.Context, h *hand, why failure) {
 // notStarted gives back what the ledger was never asked to start. A message that the
 // broker would soon drop for coming back is replaced instead.
 func (o *outcomes) notStarted(work context.Context, h *hand) {
-	if needsRenewal(h) {
+	switch {
+	case !needsRenewal(h):
+		h.requeue()
+	case h.Ledger == "":
 		o.renew(work, h)
-		return
+	case h.Ledger == o.own:
+		o.putOff(work, h, 0, "") // the ledger sends a fresh one
+	default:
+		h.requeue()
 	}
-	h.requeue()
 }
 
 // giveBack gives back what has started, or may have: the ledger has that on record,

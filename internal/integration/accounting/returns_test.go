@@ -99,15 +99,20 @@ func TestGracefulStopsChargeNothing(t *testing.T) {
 	if got := plain.of(foreign); got != (count{1, 0, 1}) {
 		t.Errorf("the message without a row: calls %+v", got)
 	}
-	for i, n := range p.returns(once) {
-		if n != i {
-			t.Errorf("after %d stops the job had come back %d times: want one return for each", i, n)
-			break
+	// One return for each stop, until a fresh message takes the place of one that came
+	// back often: RabbitMQ 4 drops what has come back 20 times.
+	for _, returns := range [][]int{p.returns(once), p.returns(foreign)} {
+		if most := slices.Max(returns); most >= 12 {
+			t.Errorf("a message had come back %d times before it was replaced", most)
 		}
 	}
-	// RabbitMQ 4 drops what has come back more often than 20 times.
-	if most := slices.Max(p.returns(foreign)); most >= 20 {
-		t.Errorf("the message without a row had come back %d times before it was replaced", most)
+	last := -1
+	for _, n := range p.returns(once) {
+		if n != 0 && n != last+1 {
+			t.Errorf("one stop has cost several returns: %v", p.returns(once))
+			break
+		}
+		last = n
 	}
 }
 

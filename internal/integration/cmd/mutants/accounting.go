@@ -13,8 +13,8 @@ var accounting = []mutant{
 		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
 	},
 	{
-		4, "leave a message without a row to the broker's limit", "worker/admit.go",
-		"h.Ledger == \"\" && h.Returns >= maxReturns }", "h.Ledger == \"\" && h.Returns >= 1000*maxReturns }",
+		4, "leave messages to the broker's limit", "worker/admit.go",
+		"return h.Returns >= maxReturns }", "return h.Returns >= 1000*maxReturns }",
 		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
 	},
 	{
@@ -24,7 +24,7 @@ var accounting = []mutant{
 	},
 	{
 		4, "give back what the broker is about to drop", "worker/outcome.go",
-		"if needsRenewal(h) {", "if needsRenewal(h) && false {",
+		"case !needsRenewal(h):", "case true:",
 		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
 	},
 	{
