@@ -7,12 +7,6 @@ const inAccounting = "internal/integration/accounting"
 // accounting are those that only whole processes on real servers notice.
 var accounting = []mutant{
 	{
-		4, "charge what the broker counts", "worker/admit.go",
-		"case h.Ledger == \"\" || h.First():",
-		"case h.Returns >= maxReturns:\n\t\ta.attempts.fail(work, h, entry, errGoexit)\n\tcase h.Ledger == \"\" || h.First():",
-		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
-	},
-	{
 		4, "leave messages to the broker's limit", "worker/admit.go",
 		"return h.Returns >= maxReturns }", "return h.Returns >= 1000*maxReturns }",
 		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
