@@ -7,9 +7,13 @@ import (
 	"github.com/ackbox/ackbox/internal/core"
 )
 
-// refusedInterval is how often the ledger is asked for jobs that the broker has
-// refused for too long.
-const refusedInterval = 5 * time.Second
+const (
+	// refusedInterval is how often the ledger is asked for jobs that the broker has
+	// refused for too long.
+	refusedInterval = 5 * time.Second
+	// refusedPause is the interval while it may have more of them.
+	refusedPause = 200 * time.Millisecond
+)
 
 // maxRefused bounds how many of them are in hand at once.
 const maxRefused = 100
@@ -25,19 +29,24 @@ type refusals struct {
 // run asks until ctx ends. Handlers run under work.
 func (r *refusals) run(ctx, work context.Context) {
 	defer close(r.ended)
-	next := time.NewTicker(refusedInterval)
+	next := time.NewTimer(refusedInterval)
 	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-next.C:
-			r.take(ctx, work)
+			if r.take(ctx, work) {
+				next.Reset(refusedPause)
+			} else {
+				next.Reset(refusedInterval)
+			}
 		}
 	}
 }
 
-func (r *refusals) take(ctx, work context.Context) {
+// take takes in as many as could start at once, and reports whether there may be more.
+func (r *refusals) take(ctx, work context.Context) (more bool) {
 	limit := 0
 	var queues []string
 	for queue, slots := range r.lines {
@@ -47,7 +56,7 @@ func (r *refusals) take(ctx, work context.Context) {
 	// A busy queue is why the broker refuses jobs, so one waits in line even then.
 	inHand := r.hands.those(func(h *hand) bool { return h.refused })
 	if limit = min(max(1, limit), maxRefused) - len(inHand); limit <= 0 {
-		return
+		return true
 	}
 	bounded, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
@@ -69,6 +78,7 @@ func (r *refusals) take(ctx, work context.Context) {
 			h.requeue()
 		}
 	}
+	return len(jobs) == limit
 }
 
 // refuse notes that h is to be given up without having run.
