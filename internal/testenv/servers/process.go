@@ -109,9 +109,32 @@ func (p Process) signalTree(sig syscall.Signal) error {
 	return errors.Join(errList, errSignal)
 }
 
+// freezeWithin bounds the wait for a thread that is busy in the kernel: it stops
+// when it comes back from there.
+const freezeWithin = 10 * time.Second
+
 // freeze stops the process and its descendants in their tracks; their sockets
-// stay open and silent.
-func (p Process) freeze() error { return p.signalTree(syscall.SIGSTOP) }
+// stay open and silent. It returns when all have stopped: kill(2) returns before,
+// and a thread on another processor may still answer somebody.
+func (p Process) freeze() error {
+	family, err := descendants(p.ID)
+	if err != nil {
+		return err
+	}
+	if err := p.signalTree(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), freezeWithin)
+	defer cancel()
+	return Until(ctx, func(context.Context) error {
+		for _, q := range append(family, p) {
+			if q.Alive() && !allStopped(q.ID) {
+				return fmt.Errorf("process %d still runs after SIGSTOP", q.ID)
+			}
+		}
+		return nil
+	})
+}
 
 // thaw undoes freeze.
 func (p Process) thaw() error { return p.signalTree(syscall.SIGCONT) }

@@ -29,6 +29,25 @@ func Stopped(id int) bool {
 	return ok && e.stopped
 }
 
+// allStopped reports whether every thread of a process is frozen; where the
+// process table has no threads, whether the process is.
+func allStopped(id int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/stat", id))
+	if err != nil || len(threads) == 0 {
+		return Stopped(id)
+	}
+	for _, file := range threads {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		if e, err := parseStat(string(raw)); err == nil && !e.stopped && !e.zombie {
+			return false
+		}
+	}
+	return true
+}
+
 // look returns the process table's entry for a process id.
 func look(id int) (entry, bool) {
 	if hasProc() {
