@@ -16,8 +16,14 @@ type Args interface {
 type Job struct {
 	// ID is a UUID (version 7), the primary key of the job's row and the AMQP
 	// message-id. It stays the same over every try and every resend, so it is
-	// the key to deduplicate by.
+	// the key to deduplicate by. A message without a row has what its producer chose,
+	// as a rule its message-id; see IDFromContent where it has none.
 	ID string
+	// IDFromContent says that a message without a row came without an id, so that ID is
+	// a hash of all that its producer has said: stable over every try, but the same for
+	// two messages that are equal in everything. Whether such two are one is for the
+	// application to say: worker.Messages.
+	IDFromContent bool
 	// Kind selects the handler; it travels as the AMQP type.
 	Kind string
 	// Queue is the work queue that the job is consumed from. It is empty for a
@@ -33,7 +39,8 @@ type Job struct {
 	// Payload is the JSON encoding of the job's [Args].
 	Payload []byte
 	// Headers are the caller's own (traceparent included). Names that start
-	// with [HeaderPrefix] are reserved.
+	// with [HeaderPrefix] are reserved. Those of a message without a row are in a form
+	// of use, whatever their type was; the types are in Message.
 	Headers map[string]string
 	// Attempt is the number of the current try, starting at 1. An outage or a
 	// snooze does not raise it; nothing ever lowers it.
@@ -58,6 +65,8 @@ type Job struct {
 	// so its outcome is recorded there and nowhere else. It is empty for messages
 	// without a row, which other services publish straight to a work queue.
 	Ledger string
+	// Message is what a message without a row came as; nil for jobs.
+	Message *Message
 }
 
 // HeaderPrefix starts every header name that Ackbox itself puts on a message.
@@ -85,6 +94,20 @@ const (
 	// HeaderRenewals counts how often a message without a row was replaced by a fresh
 	// copy because the broker had returned it so often, an integer; 0 if it is absent.
 	HeaderRenewals = HeaderPrefix + "renewals"
+	// HeaderID is Job.ID of a message that came without a message-id.
+	HeaderID = HeaderPrefix + "id"
+	// HeaderExchange and HeaderRoutingKey are those by which a message without a row
+	// was published first; a copy of it goes another way.
+	HeaderExchange   = HeaderPrefix + "exchange"
+	HeaderRoutingKey = HeaderPrefix + "routing-key"
+	// HeaderFirstSeen is when a worker first put the message aside, a timestamp.
+	HeaderFirstSeen = HeaderPrefix + "first-seen"
+	// HeaderQueue and HeaderKind say of a message in a dead queue which queue it came
+	// from and which kind it was taken for.
+	HeaderQueue = HeaderPrefix + "queue"
+	HeaderKind  = HeaderPrefix + "kind"
+	// HeaderDiedAt is when it was given up, a timestamp.
+	HeaderDiedAt = HeaderPrefix + "died-at"
 	// HeaderError is the last error of a message that was buried in the
 	// broker's dead queue because no row stands behind it.
 	HeaderError = HeaderPrefix + "error"

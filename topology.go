@@ -35,6 +35,8 @@ const (
 	Topic ExchangeKind = "topic"
 	// Fanout routes to every bound queue.
 	Fanout ExchangeKind = "fanout"
+	// Headers routes by a binding's Arguments.
+	Headers ExchangeKind = "headers"
 )
 
 // Topology names the queues and exchanges that an application uses, in Go, in
@@ -57,6 +59,19 @@ type Queue struct {
 	// Bindings route messages of an exchange to this queue. The default
 	// exchange needs none.
 	Bindings []Binding
+	// Passive says that the queue is somebody else's: it is only checked to exist, with
+	// whatever arguments its owner gave it. Retry and dead queues beside it are ours
+	// in either case.
+	Passive bool
+	// Arguments are further x-arguments to declare the queue with (x-message-ttl,
+	// x-dead-letter-exchange, x-max-priority, x-single-active-consumer, ...), as its
+	// other users declare it: string, bool, int, int32, int64 or float64.
+	Arguments map[string]any
+	// DeliveryLimit is how often the broker lets a message of a quorum queue come back
+	// before it drops or dead-letters it. What is ours is declared with it; by default
+	// so high that nothing ever is. Of a Passive queue, say what its owner has set,
+	// since AMQP cannot ask: default 20, RabbitMQ 4's. At least 2.
+	DeliveryLimit int
 }
 
 // Binding ties a queue to an exchange.
@@ -66,6 +81,8 @@ type Binding struct {
 	// RoutingKey is at most [name.MaxLen] bytes of UTF-8 without NUL; an exchange
 	// of the kind [Topic] takes it for a pattern.
 	RoutingKey string
+	// Arguments are what an exchange of the kind [Headers], or of a plugin, matches by.
+	Arguments map[string]any
 }
 
 // Exchange is a durable exchange.
@@ -73,6 +90,10 @@ type Exchange struct {
 	Name string
 	// Kind is [Direct] unless set.
 	Kind ExchangeKind
+	// Passive says that the exchange is somebody else's: it is only checked to exist.
+	Passive bool
+	// Arguments are x-arguments to declare it with (alternate-exchange, ...).
+	Arguments map[string]any
 }
 
 // WithDefaults returns a copy of t in which every unset field has its default.

@@ -1,6 +1,10 @@
 package core
 
-import "github.com/ackbox/ackbox"
+import (
+	"time"
+
+	"github.com/ackbox/ackbox"
+)
 
 // Delivery is a message in a worker's hands: the broker keeps it until the
 // Receipt is settled.
@@ -12,12 +16,17 @@ type Delivery struct {
 	// Returns counts how often the message came back to its queue without an
 	// acknowledgement, as far as the broker counts (quorum queues do).
 	Returns int
+	// Limit is how many returns the broker bears before it drops the message; 0 if it
+	// bears any number.
+	Limit int
 	// Strays counts how often the message was put aside by workers of other
 	// ledgers than its own, which consume the same queue.
 	Strays int
 	// Renewals counts how often a message without a row was replaced by a fresh copy,
 	// because it had come back so often that the broker would soon drop it.
 	Renewals int
+	// FirstSeen is when a worker first put a message without a row aside; zero before.
+	FirstSeen time.Time
 	// Receipt settles the delivery with the broker it came from.
 	Receipt Receipt
 }
