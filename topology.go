@@ -106,8 +106,16 @@ func (t Topology) WithDefaults() Topology {
 		out.Queues = []Queue{{Name: DefaultQueue}}
 	}
 	for i := range out.Queues {
-		if out.Queues[i].Type == "" {
-			out.Queues[i].Type = Quorum
+		q := &out.Queues[i]
+		if q.Type == "" {
+			q.Type = Quorum
+		}
+		switch {
+		case q.DeliveryLimit != 0 || q.Type != Quorum:
+		case q.Passive:
+			q.DeliveryLimit = rabbitDeliveryLimit
+		default:
+			q.DeliveryLimit = maxDeliveryLimit
 		}
 	}
 	for i := range out.Exchanges {
@@ -142,9 +150,13 @@ func (t Topology) Validate() error {
 		}
 		exchanges[x.Name] = true
 		switch x.Kind {
-		case Direct, Topic, Fanout:
+		case Direct, Topic, Fanout, Headers:
 		default:
-			errs = append(errs, fmt.Errorf("ackbox: %s.Kind %.100q: want %q, %q or %q", field, x.Kind, Direct, Topic, Fanout))
+			errs = append(errs, fmt.Errorf("ackbox: %s.Kind %.100q: want %q, %q, %q or %q", field, x.Kind, Direct, Topic, Fanout, Headers))
+		}
+		errs = append(errs, checkArguments(field+".Arguments", x.Arguments)...)
+		if x.Passive && len(x.Arguments) > 0 {
+			errs = append(errs, fmt.Errorf("ackbox: %s.Arguments is set, and so is Passive: they are the owner's to declare; want one of the two", field))
 		}
 	}
 	queues := make(map[string]bool, len(t.Queues))
@@ -158,6 +170,7 @@ func (t Topology) Validate() error {
 		if q.Type != Quorum && q.Type != Classic {
 			errs = append(errs, fmt.Errorf("ackbox: %s.Type %.100q: want %q or %q", field, q.Type, Quorum, Classic))
 		}
+		errs = append(errs, checkQueueArguments(field, q)...)
 		if q.MaxLength < 0 {
 			errs = append(errs, fmt.Errorf("ackbox: %s.MaxLength is %d: want 0 (no bound) or more", field, q.MaxLength))
 		}
@@ -168,6 +181,7 @@ func (t Topology) Validate() error {
 			if !utf8.ValidString(b.RoutingKey) || strings.ContainsRune(b.RoutingKey, 0) {
 				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey %.100q: want valid UTF-8 without NUL", field, j, b.RoutingKey))
 			}
+			errs = append(errs, checkArguments(fmt.Sprintf("%s.Bindings[%d].Arguments", field, j), b.Arguments)...)
 			if len(b.RoutingKey) > name.MaxLen {
 				errs = append(errs, fmt.Errorf("ackbox: %s.Bindings[%d].RoutingKey is %d bytes long: at most %d are allowed", field, j, len(b.RoutingKey), name.MaxLen))
 			}

@@ -27,7 +27,8 @@ var defaultLadder = []time.Duration{
 // [ackbox.DefaultQueue].
 type Config struct {
 	// Topology names the queues and exchanges that exist. Default: one queue
-	// named "default". QueueType is ignored.
+	// named "default". The queues' Type, Arguments, DeliveryLimit and Passive are
+	// ignored; there is no exchange of the kind [ackbox.Headers].
 	Topology ackbox.Topology
 	// RetryLadder lists the pauses that [Broker.Retry] can make, shortest
 	// first, at most 32 of them up to 24 h. Default 1s, 5s, 30s, 2m, 10m, 1h.
@@ -54,6 +55,11 @@ func (c Config) validate() error {
 	var errs []error
 	if err := c.Topology.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("memory: Topology: %w", err))
+	}
+	for i, x := range c.Topology.Exchanges {
+		if x.Kind == ackbox.Headers {
+			errs = append(errs, fmt.Errorf("memory: Topology: Exchanges[%d].Kind is %q, which this broker has not: want %q, %q or %q", i, x.Kind, ackbox.Direct, ackbox.Topic, ackbox.Fanout))
+		}
 	}
 	names := c.Topology.QueueNames()
 	for _, name := range names {

@@ -29,7 +29,9 @@ func (b *Broker) Bury(ctx context.Context, d core.Delivery, cause string) error 
 	if err := b.refuses(ctx); err != nil {
 		return fmt.Errorf("memory: burying message %s: %w", d.ID, err)
 	}
-	q.dead.add(message{job: job, cause: cause, strays: d.Strays})
+	m := aside(d, job)
+	m.cause, m.renewals = cause, 0
+	q.dead.add(m)
 	return nil
 }
 
@@ -63,8 +65,8 @@ func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int,
 			m.job.Attempt = 1
 		} else {
 			m.strays = 1 // not its first copy: the ledger will be asked
+			m.job.RoutingKey = q.name
 		}
-		m.job.RoutingKey = q.name
 		q.add(m)
 		moved++
 	}

@@ -18,8 +18,9 @@ type message struct {
 	returns     int
 	strays      int
 	renewals    int
-	cause       string // why it is in a dead queue
-	seq         uint64 // its place among the messages of its queue
+	firstSeen   time.Time // by a worker that put it aside
+	cause       string    // why it is in a dead queue
+	seq         uint64    // its place among the messages of its queue
 }
 
 // onWire returns what is left of job after a way through RabbitMQ: the time in
@@ -40,22 +41,46 @@ func onWire(job ackbox.Job) ackbox.Job {
 	if !job.CreatedAt.IsZero() {
 		out.CreatedAt = time.Unix(job.CreatedAt.Unix(), 0)
 	}
-	if job.Ledger != "" {
-		out.Ledger = job.Ledger
-		out.Attempt = max(1, job.Attempt)
-		out.AttemptsBefore = job.AttemptsBefore
-		out.MaxAttempts = job.MaxAttempts
-		out.Resend = job.Resend
+	if job.Ledger == "" {
+		out.Message = messageOf(job)
+		return out
 	}
+	out.Ledger = job.Ledger
+	out.Attempt = max(1, job.Attempt)
+	out.AttemptsBefore = job.AttemptsBefore
+	out.MaxAttempts = job.MaxAttempts
+	out.Resend = job.Resend
 	return out
 }
 
-// viaDefault returns a copy of a delivered job addressed straight to q, which
-// is how retries and dead messages travel. It carries its attempt in any case.
+// messageOf is what a job without a row is for whoever gets it: the message that it
+// came as, or that it is published as now.
+func messageOf(job ackbox.Job) *ackbox.Message {
+	if job.Message != nil {
+		m := *job.Message
+		return &m
+	}
+	headers := make(map[string]any, len(job.Headers))
+	for name, value := range callersHeaders(job.Headers) {
+		headers[name] = value
+	}
+	return &ackbox.Message{
+		Exchange: job.Exchange, RoutingKey: job.RoutingKey,
+		ID: job.ID, Type: job.Kind, ContentType: "application/json", Timestamp: job.CreatedAt,
+		Headers: headers, Body: bytes.Clone(job.Payload),
+	}
+}
+
+// viaDefault returns a copy of a delivered job that goes straight to q, which is how
+// retries and dead messages travel. It carries its tries in any case, and without a row
+// the way by which its producer sent it.
 func viaDefault(job ackbox.Job, q *queue) ackbox.Job {
 	out := onWire(job)
-	out.Exchange, out.RoutingKey = "", q.name
+	if job.Ledger != "" {
+		out.Exchange, out.RoutingKey = "", q.name
+	}
 	out.Attempt = max(1, job.Attempt)
+	out.AttemptsBefore = job.AttemptsBefore
 	return out
 }
 
@@ -69,7 +94,23 @@ func (m *message) delivery() core.Delivery {
 	if m.cause != "" {
 		job.Headers[ackbox.HeaderError] = m.cause
 	}
-	return core.Delivery{Job: job, Redelivered: m.redelivered, Returns: m.returns, Strays: m.strays, Renewals: m.renewals}
+	if job.Message != nil {
+		message := *job.Message
+		message.Headers, message.Body = maps.Clone(message.Headers), bytes.Clone(message.Body)
+		job.Message = &message
+	}
+	return core.Delivery{
+		Job: job, Redelivered: m.redelivered, Returns: m.returns, Strays: m.strays, Renewals: m.renewals, FirstSeen: m.firstSeen,
+	}
+}
+
+// aside is d as it goes to wait somewhere: seen first now, if never before.
+func aside(d core.Delivery, job ackbox.Job) message {
+	first := d.FirstSeen
+	if first.IsZero() && d.Ledger == "" {
+		first = time.Unix(time.Now().Unix(), 0)
+	}
+	return message{job: job, strays: d.Strays, renewals: d.Renewals, firstSeen: first}
 }
 
 // callersHeaders copies headers without the reserved ones; it is never nil.

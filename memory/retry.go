@@ -11,8 +11,8 @@ import (
 
 // Retry parks a copy of d, with Attempt as d has it, and puts it back into the
 // work queue d.Queue after delay, rounded up to the next rung of
-// Config.RetryLadder; a delay above the last rung waits as long as the last
-// one. The copy travels through the default exchange, and it is let in even if
+// Config.RetryLadder, or down to one that is at most a fifth shorter; a delay above the
+// last rung waits as long as the last one. The copy travels through the default exchange, and it is let in even if
 // the queue is at its MaxLength by then. Nothing else waits for it.
 //
 // Retry is for messages that no row of the caller's ledger stands behind. It does
@@ -30,7 +30,7 @@ func (b *Broker) Retry(ctx context.Context, d core.Delivery, delay time.Duration
 	if err := b.refuses(ctx); err != nil {
 		return fmt.Errorf("memory: parking message %s for a retry: %w", d.ID, err)
 	}
-	b.ladder.park(message{job: job, strays: d.Strays, renewals: d.Renewals}, q, delay)
+	b.ladder.park(aside(d, job), q, delay)
 	b.arm()
 	return nil
 }
@@ -67,7 +67,7 @@ func newLadder(delays []time.Duration) ladder {
 
 func (l *ladder) park(m message, q *queue, delay time.Duration) {
 	i := 0
-	for i < len(l.rungs)-1 && l.rungs[i].delay < delay {
+	for i < len(l.rungs)-1 && l.rungs[i].delay+l.rungs[i].delay/5 < delay {
 		i++
 	}
 	r := &l.rungs[i]

@@ -20,8 +20,9 @@ func TestRetryRoundsUpToARung(t *testing.T) {
 		{-time.Second, time.Second},
 		{0, time.Second},
 		{time.Second, time.Second},
-		{time.Second + 1, 5 * time.Second},
-		{6 * time.Second, 30 * time.Second},
+		{1200 * time.Millisecond, time.Second}, // a second with jitter
+		{1200*time.Millisecond + 1, 5 * time.Second},
+		{7 * time.Second, 30 * time.Second},
 		{time.Hour, time.Hour},
 		{48 * time.Hour, time.Hour},
 	}

@@ -68,6 +68,7 @@ type subscription struct {
 	g          *generation
 	ch         *amqp.Channel
 	queue      string
+	limit      int // how many returns the queue bears; 0 for any number
 	deliveries <-chan amqp.Delivery
 	closed     chan *amqp.Error // holds why the channel died
 	cancelled  chan string      // holds our tag if the broker cancels
@@ -141,7 +142,7 @@ func (b *Broker) subscribeOn(ctx context.Context, g *generation, queue string, p
 		return nil, err
 	}
 	s := &subscription{
-		b: b, g: g, ch: ch, queue: queue,
+		b: b, g: g, ch: ch, queue: queue, limit: b.limit(queue),
 		closed:    ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancelled: ch.NotifyCancel(make(chan string, 1)),
 		progress:  make(chan struct{}, 1),
@@ -234,6 +235,8 @@ func (s *subscription) delivery(d amqp.Delivery) core.Delivery {
 		Returns:     count(d.Headers["x-delivery-count"]),
 		Strays:      count(d.Headers[ackbox.HeaderStrays]),
 		Renewals:    count(d.Headers[ackbox.HeaderRenewals]),
+		FirstSeen:   moment(d.Headers[ackbox.HeaderFirstSeen]),
+		Limit:       s.limit,
 		Receipt:     r,
 	}
 }

@@ -31,9 +31,7 @@ func (b *Broker) Bury(ctx context.Context, d core.Delivery, cause string) error 
 	return nil
 }
 
-func deadArgs(q ackbox.Queue) amqp.Table {
-	return amqp.Table{amqp.QueueTypeArg: string(q.Type)}
-}
+func deadArgs(q ackbox.Queue) amqp.Table { return sideArgs(q) }
 
 // RequeueDead moves at most limit messages from "<queue>.dead" back to the work
 // queue, oldest first, and reports how many. Their attempt is reset to 1, but for

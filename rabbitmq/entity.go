@@ -84,15 +84,15 @@ func newEntities(t ackbox.Topology, passive bool) entities {
 	}
 	for _, x := range t.Exchanges {
 		es.exchanges[x.Name] = []*entity{add(&entity{name: "exchange " + x.Name, declare: func(ch *amqp.Channel) error {
-			return declareExchange(ch, x, passive)
+			return declareExchange(ch, x, passive || x.Passive)
 		}})}
 	}
 	for _, q := range t.Queues {
 		queue := add(&entity{name: "queue " + q.Name, declare: func(ch *amqp.Channel) error {
-			return declareQueue(ch, q.Name, queueArgs(q), passive)
+			return declareQueue(ch, q.Name, queueArgs(q), passive || q.Passive)
 		}})
 		es.queues[q.Name] = queue
-		if passive {
+		if passive || q.Passive {
 			continue
 		}
 		for _, bind := range q.Bindings {

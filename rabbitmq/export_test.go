@@ -17,7 +17,7 @@ var (
 	JobMessage = jobMessage
 	JobFrom    = jobFrom
 	CopyOf     = copyOf
-	RungFor    = rungFor
+	RungsFor   = rungsFor
 	RetryArgs  = retryArgs
 	QueueArgs  = queueArgs
 	Explain    = explain

@@ -146,37 +146,63 @@ func tableSize(v any) int {
 // trusted: a value of the wrong type counts as absent.
 func jobFrom(queue string, d *amqp.Delivery) ackbox.Job {
 	job := ackbox.Job{
-		ID:         d.MessageId,
-		Kind:       d.Type,
-		Queue:      queue,
-		Exchange:   d.Exchange,
-		RoutingKey: d.RoutingKey,
-		Mandatory:  true,
-		Payload:    d.Body,
-		Headers:    make(map[string]string, len(d.Headers)),
-		Attempt:    max(1, count(d.Headers[ackbox.HeaderAttempt])),
-		CreatedAt:  d.Timestamp,
+		ID:             d.MessageId,
+		Kind:           d.Type,
+		Queue:          queue,
+		Exchange:       d.Exchange,
+		RoutingKey:     d.RoutingKey,
+		Mandatory:      true,
+		Payload:        d.Body,
+		Headers:        words(d.Headers),
+		Attempt:        max(1, count(d.Headers[ackbox.HeaderAttempt])),
+		AttemptsBefore: count(d.Headers[ackbox.HeaderAttemptsBefore]),
+		CreatedAt:      d.Timestamp,
 	}
 	if ledger, ok := d.Headers[ackbox.HeaderLedger].(string); ok && ledger != "" {
 		job.Ledger = ledger
 		job.MaxAttempts = count(d.Headers[ackbox.HeaderMaxAttempts])
-		job.AttemptsBefore = count(d.Headers[ackbox.HeaderAttemptsBefore])
 		job.Resend = count(d.Headers[ackbox.HeaderResend])
+		return job
 	}
-	for name, value := range d.Headers {
-		if strings.HasPrefix(name, ackbox.HeaderPrefix) || bookkeeping(name) {
-			continue
-		}
-		switch v := value.(type) {
-		case string:
-			job.Headers[name] = v
-		case time.Time:
-			job.Headers[name] = v.UTC().Format(time.RFC3339)
-		default:
-			job.Headers[name] = fmt.Sprint(v)
-		}
+	// A copy of ours came another way than its original.
+	job.Exchange, job.RoutingKey = originalWay(d)
+	if id, ok := d.Headers[ackbox.HeaderID].(string); ok && id != "" {
+		job.ID = id
 	}
+	job.Message = messageFrom(d)
 	return job
+}
+
+// originalWay is how the producer published what d is, or is a copy of.
+func originalWay(d *amqp.Delivery) (exchange, key string) {
+	exchange, isExchange := d.Headers[ackbox.HeaderExchange].(string)
+	key, isKey := d.Headers[ackbox.HeaderRoutingKey].(string)
+	if isExchange && isKey {
+		return exchange, key
+	}
+	return d.Exchange, d.RoutingKey
+}
+
+// messageFrom is d as its producer said it.
+func messageFrom(d *amqp.Delivery) *ackbox.Message {
+	exchange, key := originalWay(d)
+	return &ackbox.Message{
+		Exchange:        exchange,
+		RoutingKey:      key,
+		ID:              d.MessageId,
+		Type:            d.Type,
+		AppID:           d.AppId,
+		UserID:          d.UserId,
+		CorrelationID:   d.CorrelationId,
+		ReplyTo:         d.ReplyTo,
+		ContentType:     d.ContentType,
+		ContentEncoding: d.ContentEncoding,
+		Expiration:      d.Expiration,
+		Priority:        d.Priority,
+		Timestamp:       d.Timestamp,
+		Headers:         typed(d.Headers),
+		Body:            d.Body,
+	}
 }
 
 // count reads a number that cannot be negative; anything else is 0.
@@ -247,13 +273,38 @@ func copyOf(d *core.Delivery) amqp.Publishing {
 	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return bookkeeping(name) || special(name) })
 	msg.DeliveryMode = amqp.Persistent
 	msg.Headers[ackbox.HeaderAttempt] = int64(d.Attempt)
-	for name, n := range map[string]int{ackbox.HeaderStrays: d.Strays, ackbox.HeaderRenewals: d.Renewals} {
+	for name, n := range map[string]int{
+		ackbox.HeaderAttemptsBefore: d.AttemptsBefore, ackbox.HeaderStrays: d.Strays, ackbox.HeaderRenewals: d.Renewals,
+	} {
 		delete(msg.Headers, name)
 		if n > 0 {
 			msg.Headers[name] = int64(n)
 		}
 	}
+	if d.Ledger == "" {
+		remember(&msg, d)
+	}
 	return msg
+}
+
+// remember puts on the copy of a message without a row what is lost of it on the way.
+func remember(msg *amqp.Publishing, d *core.Delivery) {
+	msg.Headers[ackbox.HeaderExchange] = d.Exchange
+	msg.Headers[ackbox.HeaderRoutingKey] = d.RoutingKey
+	if d.ID != "" && d.ID != msg.MessageId {
+		msg.Headers[ackbox.HeaderID] = d.ID
+	}
+	first := d.FirstSeen
+	if first.IsZero() {
+		first = time.Now()
+	}
+	msg.Headers[ackbox.HeaderFirstSeen] = first
+}
+
+// moment reads a timestamp; anything else is the zero time.
+func moment(v any) time.Time {
+	t, _ := v.(time.Time)
+	return t
 }
 
 // truncate cuts s to what a header may take, without breaking a character.

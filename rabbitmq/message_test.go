@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,12 +98,17 @@ func TestJobFromForeignMessages(t *testing.T) {
 func TestJobFromHeaders(t *testing.T) {
 	t.Parallel()
 	job := rabbitmq.JobFrom("q", &amqp.Delivery{Headers: amqp.Table{
-		"text": "a", "int": int32(7), "bool": true, "nil": nil, "list": []any{"x", int64(1)},
-		"time":             time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		"text": "a", "int": int32(7), "bool": true, "nil": nil, "list": []any{"x", int64(1), []byte("é"), nil, 2.5},
+		"time":  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		"bytes": []byte("0042"), "binary": []byte{0xff, 0}, "price": amqp.Decimal{Scale: 2, Value: -5}, "whole": amqp.Decimal{Value: 12},
+		"float": 0.1, "single": float32(0.1), "not a number": math.NaN(),
+		"table":            amqp.Table{"raw": []byte{0xff, 0}, "sum": amqp.Decimal{Scale: 2, Value: 314}, "at": time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		"x-delivery-count": int64(2), "x-death": []any{amqp.Table{}},
 	}})
 	want := map[string]string{
-		"text": "a", "int": "7", "bool": "true", "nil": "<nil>", "list": "[x 1]", "time": "2026-01-02T03:04:05Z",
+		"text": "a", "int": "7", "bool": "true", "nil": "", "list": `["x",1,"é",null,2.5]`, "time": "2026-01-02T03:04:05Z",
+		"bytes": "0042", "binary": "/wA=", "price": "-0.05", "whole": "12", "float": "0.1", "single": "0.1",
+		"table": `{"at":"2026-01-02T03:04:05Z","raw":"/wA=","sum":"3.14"}`, "not a number": "NaN",
 	}
 	if !maps.Equal(job.Headers, want) {
 		t.Errorf("got %v, want %v", job.Headers, want)
@@ -121,9 +127,16 @@ func TestCopyKeepsTheMessageAndDropsItsWay(t *testing.T) {
 	for _, name := range []string{"x-death", "x-delivery-count", "x-first-death-queue", "CC"} {
 		original.Headers[name] = "way"
 	}
-	d := core.Delivery{Job: ackbox.Job{Attempt: 3}, Receipt: rabbitmq.NewReceipt(original)}
+	first := time.Unix(7, 0)
+	d := core.Delivery{
+		Job:       ackbox.Job{ID: "derived", Exchange: "shop", RoutingKey: "order.eu.paid", Attempt: 3, AttemptsBefore: 2},
+		FirstSeen: first, Receipt: rabbitmq.NewReceipt(original),
+	}
 	got := rabbitmq.CopyOf(&d)
-	table[ackbox.HeaderAttempt] = int64(3)
+	maps.Copy(table, amqp.Table{
+		ackbox.HeaderAttempt: int64(3), ackbox.HeaderAttemptsBefore: int64(2), ackbox.HeaderID: "derived",
+		ackbox.HeaderExchange: "shop", ackbox.HeaderRoutingKey: "order.eu.paid", ackbox.HeaderFirstSeen: first,
+	})
 	want := amqp.Publishing{
 		Headers: table, ContentType: "text/plain", ContentEncoding: "gzip", DeliveryMode: amqp.Persistent, Priority: 4,
 		CorrelationId: "c", ReplyTo: "r", MessageId: "m", Timestamp: time.Unix(1, 0), Type: "kind", AppId: "app", Body: []byte("body"),
@@ -136,15 +149,18 @@ func TestCopyKeepsTheMessageAndDropsItsWay(t *testing.T) {
 	}
 }
 
-func TestRungFor(t *testing.T) {
+// A pause goes to the rung that it rounds up to, but for jitter; where that one's queue
+// cannot be had the longer ones serve, then the shorter.
+func TestRungsFor(t *testing.T) {
 	t.Parallel()
-	ladder := []time.Duration{time.Second, 5 * time.Second, time.Minute}
-	for delay, want := range map[time.Duration]time.Duration{
-		-time.Hour: time.Second, 0: time.Second, 1: time.Second, time.Second: time.Second,
-		time.Second + 1: 5 * time.Second, 5 * time.Second: 5 * time.Second,
-		6 * time.Second: time.Minute, time.Minute: time.Minute, math.MaxInt64: time.Minute,
+	const a, b, c = time.Second, 5 * time.Second, time.Minute
+	ladder := []time.Duration{a, b, c}
+	for delay, want := range map[time.Duration][]time.Duration{
+		-time.Hour: {a, b, c}, 0: {a, b, c}, 1: {a, b, c}, a: {a, b, c}, 1200 * time.Millisecond: {a, b, c},
+		1201 * time.Millisecond: {b, c, a}, b: {b, c, a}, 6 * time.Second: {b, c, a},
+		7 * time.Second: {c, b, a}, c: {c, b, a}, math.MaxInt64: {c, b, a},
 	} {
-		if got := rabbitmq.RungFor(ladder, delay); got != want {
+		if got := rabbitmq.RungsFor(ladder, delay); !slices.Equal(got, want) {
 			t.Errorf("%v waits %v, want %v", delay, got, want)
 		}
 	}
@@ -155,7 +171,7 @@ func TestArguments(t *testing.T) {
 	quorum := rabbitmq.RetryArgs(ackbox.Queue{Name: "q", Type: ackbox.Quorum}, 1500*time.Millisecond)
 	want := amqp.Table{
 		"x-queue-type": "quorum", "x-message-ttl": int64(1500), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q",
-		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
+		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish", "x-delivery-limit": int64(1_000_000_000),
 	}
 	if !reflect.DeepEqual(quorum, want) {
 		t.Errorf("quorum retry: got %v, want %v", quorum, want)
@@ -167,8 +183,12 @@ func TestArguments(t *testing.T) {
 	if !reflect.DeepEqual(classic, want) {
 		t.Errorf("classic retry: got %v, want %v", classic, want)
 	}
-	bounded := rabbitmq.QueueArgs(ackbox.Queue{Name: "q", Type: ackbox.Quorum, MaxLength: 3})
-	want = amqp.Table{"x-queue-type": "quorum", "x-max-length": int64(3), "x-overflow": "reject-publish"}
+	topology := ackbox.Topology{Queues: []ackbox.Queue{{Name: "q", MaxLength: 3, Arguments: map[string]any{"x-single-active-consumer": true, "x-expires": 9}}}}
+	bounded := rabbitmq.QueueArgs(topology.WithDefaults().Queues[0])
+	want = amqp.Table{
+		"x-queue-type": "quorum", "x-max-length": int64(3), "x-overflow": "reject-publish", "x-delivery-limit": int64(1_000_000_000),
+		"x-single-active-consumer": true, "x-expires": int64(9),
+	}
 	if !reflect.DeepEqual(bounded, want) {
 		t.Errorf("work queue: got %v, want %v", bounded, want)
 	}

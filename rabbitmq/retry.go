@@ -2,7 +2,9 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,8 +16,9 @@ import (
 
 // Retry parks a copy of d, a message that no row of the caller's ledger stands
 // behind, in the broker, from where it comes back to its queue after delay. The
-// pause is rounded up to the next of Config.RetryLadder; beyond the longest it is
-// the longest. The copy keeps all properties and headers with their types (but see
+// pause is rounded up to the next of Config.RetryLadder, or down to one that is at most a
+// fifth shorter; beyond the longest it is the longest. Where the broker refuses that pause's queue (somebody has declared it with
+// other arguments) the nearest longer one serves, or else a shorter. The copy keeps all properties and headers with their types (but see
 // below) and carries d.Attempt and d.Strays, which the caller has raised already.
 //
 // nil means confirmed and routed: acknowledge d now. After an error d is
@@ -36,38 +39,49 @@ func (b *Broker) Retry(ctx context.Context, d core.Delivery, delay time.Duration
 	if err != nil {
 		return err
 	}
-	rung := rungFor(b.cfg.RetryLadder, delay)
-	name := q.Name + retryInfix + strconv.FormatInt(rung.Milliseconds(), 10)
-	if err := b.deposit(ctx, name, retryArgs(q, rung), copyOf(&d)); err != nil {
-		return fmt.Errorf("rabbitmq: retry: %w", err)
+	var refused []error
+	for _, rung := range rungsFor(b.cfg.RetryLadder, delay) {
+		name := q.Name + retryInfix + strconv.FormatInt(rung.Milliseconds(), 10)
+		err := b.deposit(ctx, name, retryArgs(q, rung), copyOf(&d))
+		if err == nil {
+			return nil
+		}
+		refused = append(refused, err)
+		if !permanent(err) || ctx.Err() != nil {
+			break
+		}
 	}
-	return nil
+	return fmt.Errorf("rabbitmq: retry: %w", errors.Join(refused...))
 }
 
 // retryInfix stands in the names of retry queues between the work queue's and the
 // pause.
 const retryInfix = ".retry."
 
-// rungFor rounds delay up to a rung of the ascending ladder.
-func rungFor(ladder []time.Duration, delay time.Duration) time.Duration {
-	for _, rung := range ladder {
-		if delay <= rung {
-			return rung
-		}
+// rungsFor lists the rungs of the ascending ladder in the order in which they serve for
+// delay: the one that it rounds up to (the longest, if it is beyond), then the longer
+// ones, then the shorter. The others count where a rung's queue cannot be declared.
+//
+// What is up to a fifth above a rung takes that rung: it is a pause of that length with
+// jitter, and half of all pauses of a second would become five otherwise.
+func rungsFor(ladder []time.Duration, delay time.Duration) []time.Duration {
+	at := slices.IndexFunc(ladder, func(rung time.Duration) bool { return delay <= rung+rung/5 })
+	if at < 0 {
+		at = len(ladder) - 1
 	}
-	return ladder[len(ladder)-1]
+	shorter := slices.Clone(ladder[:at])
+	slices.Reverse(shorter)
+	return append(slices.Clone(ladder[at:]), shorter...)
 }
 
 // retryArgs are the arguments of a queue that gives messages back to q. The
 // TTL is the queue's and not the messages', because RabbitMQ expires only at
 // the head: a long pause would delay a shorter one behind it.
 func retryArgs(q ackbox.Queue, rung time.Duration) amqp.Table {
-	args := amqp.Table{
-		amqp.QueueTypeArg:           string(q.Type),
-		amqp.QueueMessageTTLArg:     rung.Milliseconds(),
-		"x-dead-letter-exchange":    "",
-		"x-dead-letter-routing-key": q.Name,
-	}
+	args := sideArgs(q)
+	args[amqp.QueueMessageTTLArg] = rung.Milliseconds()
+	args["x-dead-letter-exchange"] = ""
+	args["x-dead-letter-routing-key"] = q.Name
 	if q.Type == ackbox.Quorum {
 		args["x-dead-letter-strategy"] = "at-least-once"
 		args[amqp.QueueOverflowArg] = amqp.QueueOverflowRejectPublish // which at-least-once requires

@@ -11,19 +11,21 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// declareExchange declares or, in passive mode, checks one durable exchange.
+// declareExchange declares one durable exchange or, where it is somebody else's,
+// checks that there is one.
 func declareExchange(ch *amqp.Channel, x ackbox.Exchange, passive bool) error {
 	declare := ch.ExchangeDeclare
 	if passive {
 		declare = ch.ExchangeDeclarePassive
 	}
-	if err := declare(x.Name, string(x.Kind), true, false, false, false, nil); err != nil {
+	if err := declare(x.Name, string(x.Kind), true, false, false, false, table(x.Arguments)); err != nil {
 		return explain("exchange", x.Name, err)
 	}
 	return nil
 }
 
-// declareQueue declares or, in passive mode, checks one durable queue.
+// declareQueue declares one durable queue or, where it is somebody else's, checks that
+// there is one.
 func declareQueue(ch *amqp.Channel, name string, args amqp.Table, passive bool) error {
 	declare := ch.QueueDeclare
 	if passive {
@@ -36,7 +38,7 @@ func declareQueue(ch *amqp.Channel, name string, args amqp.Table, passive bool) 
 }
 
 func declareBinding(ch *amqp.Channel, queue string, bind ackbox.Binding) error {
-	if err := ch.QueueBind(queue, bind.RoutingKey, bind.Exchange, false, nil); err != nil {
+	if err := ch.QueueBind(queue, bind.RoutingKey, bind.Exchange, false, table(bind.Arguments)); err != nil {
 		return explain("binding of exchange "+bind.Exchange+" to queue", queue, err)
 	}
 	return nil
@@ -80,16 +82,64 @@ func (b *Broker) control(ctx context.Context, f func(*amqp.Channel) error) error
 	return err
 }
 
-// queueArgs are the arguments of a work queue. The type is always explicit: a
-// vhost may have another default. Nothing more is set than was asked for, so
-// that other services can declare the same queue.
+// queueArgs are the arguments of a work queue of ours. The type is always explicit: a
+// vhost may have another default. So is the delivery limit, because RabbitMQ 4 has
+// one by default, of 20, beyond which it drops what only ever waited. Nothing more is
+// set than was asked for, so that other services can declare the same queue.
 func queueArgs(q ackbox.Queue) amqp.Table {
-	args := amqp.Table{amqp.QueueTypeArg: string(q.Type)}
+	args := table(q.Arguments)
+	if args == nil {
+		args = make(amqp.Table, 2)
+	}
+	args[amqp.QueueTypeArg] = string(q.Type)
+	if q.Type == ackbox.Quorum {
+		args[deliveryLimitArg] = int64(q.DeliveryLimit)
+	}
 	if q.MaxLength > 0 {
 		args[amqp.QueueMaxLenArg] = int64(q.MaxLength)
 		args[amqp.QueueOverflowArg] = amqp.QueueOverflowRejectPublish
 	}
 	return args
+}
+
+const (
+	deliveryLimitArg = "x-delivery-limit"
+	// noDeliveryLimit is what nothing reaches. RabbitMQ 3.10 refuses -1, which says
+	// "none" to RabbitMQ 4, and a queue's argument must not differ between them.
+	noDeliveryLimit = 1_000_000_000
+)
+
+// sideArgs are the arguments that retry and dead queues beside q have in common.
+func sideArgs(q ackbox.Queue) amqp.Table {
+	args := amqp.Table{amqp.QueueTypeArg: string(q.Type)}
+	if q.Type == ackbox.Quorum {
+		args[deliveryLimitArg] = int64(noDeliveryLimit)
+	}
+	return args
+}
+
+// limit is how many returns a queue bears of a message, 0 if any number.
+func (b *Broker) limit(queue string) int {
+	q, err := b.queue(queue)
+	if err != nil || q.Type != ackbox.Quorum || q.DeliveryLimit >= noDeliveryLimit {
+		return 0
+	}
+	return q.DeliveryLimit
+}
+
+// table is args as AMQP takes them: an int of Go has no width there.
+func table(args map[string]any) amqp.Table {
+	if len(args) == 0 {
+		return nil
+	}
+	t := make(amqp.Table, len(args))
+	for name, value := range args {
+		if n, ok := value.(int); ok {
+			value = int64(n)
+		}
+		t[name] = value
+	}
+	return t
 }
 
 // queue finds a work queue of the topology.
