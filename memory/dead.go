@@ -8,7 +8,7 @@ import (
 )
 
 // deadSuffix makes the name of a work queue that of its dead queue.
-const deadSuffix = ".dead"
+const deadSuffix = core.DeadSuffix
 
 // Bury puts a copy of d into the dead queue "<d.Queue>.dead", with cause in
 // its header [ackbox.HeaderError]. The copy stays until RequeueDead or a

@@ -11,7 +11,7 @@ import (
 )
 
 // deadSuffix ends the name of the queue that keeps what was given up.
-const deadSuffix = ".dead"
+const deadSuffix = core.DeadSuffix
 
 // Bury puts a copy of d, a message that no row of the caller's ledger stands behind
 // and that was given up, into the durable queue "<queue>.dead", with cause (at most

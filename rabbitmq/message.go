@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/content"
 	"github.com/ackbox/ackbox/internal/core"
 )
 
@@ -227,25 +228,13 @@ func count(v any) int {
 	return int(min(max(n, 0), math.MaxInt32))
 }
 
-// bookkeeping reports that a header tells of a message's way through the
-// broker, not of the message. It would mislead on a copy: a quorum queue's
-// delivery count of the original, or an x-death that makes the broker see a
-// cycle and drop the copy.
-func bookkeeping(name string) bool {
-	switch name {
-	case "x-delivery-count", "x-acquired-count", "x-death",
-		"x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
-		"x-last-death-exchange", "x-last-death-queue", "x-last-death-reason":
-		return true
-	}
-	return false
-}
-
 // copyOf is a persistent message with everything of d's original that
 // describes the message: all properties and the header table with its types.
 // Left behind is what belongs to its first way through the broker: expiration
 // (it would empty the retry and dead queues), user-id (the broker demands that
-// it is ours), CC (it would deliver to those queues again) and [bookkeeping].
+// it is ours), CC (it would deliver to those queues again) and the broker's notes on that
+// way, which would mislead on a copy: a quorum queue's delivery count of the original, or
+// an x-death that makes the broker see a cycle and drop the copy.
 func copyOf(d *core.Delivery) amqp.Publishing {
 	var msg amqp.Publishing
 	if r, ok := d.Receipt.(*receipt); ok {
@@ -270,7 +259,7 @@ func copyOf(d *core.Delivery) amqp.Publishing {
 	if msg.Headers == nil {
 		msg.Headers = make(amqp.Table, 2)
 	}
-	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return bookkeeping(name) || special(name) })
+	maps.DeleteFunc(msg.Headers, func(name string, _ any) bool { return content.Bookkeeping(name) || special(name) })
 	msg.DeliveryMode = amqp.Persistent
 	msg.Headers[ackbox.HeaderAttempt] = int64(d.Attempt)
 	for name, n := range map[string]int{

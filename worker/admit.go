@@ -22,10 +22,10 @@ const (
 	// maxReturns is how often a message may come back before a fresh one takes its
 	// place: at 20 RabbitMQ 4 would drop it.
 	maxReturns = 10
-	// maxRenewals is how many fresh copies such a message has before a try is
-	// charged. By then it has come back 50 times, of which nobody counted how often
-	// it ran: the best that can be had without a ledger.
-	maxRenewals = 5
+	// maxComebacks is how often it has come back, over all its copies, when a try is
+	// charged. Nobody counted how often it ran: the best that can be had without a
+	// ledger.
+	maxComebacks = 50
 )
 
 // admit handles h, which has a slot, and returns when the slot is free again.
@@ -44,20 +44,39 @@ func (a *admission) admit(work context.Context, h *hand) {
 		a.outcomes.unknownKind(work, h)
 	case h.refused:
 		a.attempts.giveUp(work, h, entry, fmt.Errorf("the broker refused it for %v", h.RefusedFor.Round(time.Second)))
-	case h.Ledger == "" && needsRenewal(h):
-		a.outcomes.renew(work, h)
-	case h.Ledger == "" && h.Renewals >= maxRenewals:
-		a.attempts.fail(work, h, entry, fmt.Errorf("came back from the broker over %d times without an outcome: its workers may be dying of it", maxRenewals*maxReturns))
-	case h.Ledger == "" || h.First():
+	case h.Ledger == "":
+		a.message(work, h, entry)
+	case h.First():
 		a.attempts.run(work, h, entry)
 	default:
 		a.ask(work, h, entry)
 	}
 }
 
+// message runs h, which has no row, unless it was handled before.
+func (a *admission) message(work context.Context, h *hand, entry entry) {
+	switch {
+	case needsRenewal(h):
+		a.outcomes.renew(work, h)
+	case h.Renewals*returnsBorne(h) >= maxComebacks:
+		a.attempts.fail(work, h, entry, fmt.Errorf("came back from the broker over %d times without an outcome: its workers may be dying of it", maxComebacks))
+	case h.First() || a.attempts.received(work, h):
+		a.attempts.run(work, h, entry)
+	}
+}
+
 // needsRenewal reports whether the broker would soon drop h, because it came back so
 // often.
-func needsRenewal(h *hand) bool { return h.Returns >= maxReturns }
+func needsRenewal(h *hand) bool { return h.Returns >= returnsBorne(h) }
+
+// returnsBorne is how often h may come back before a fresh one takes its place: half as
+// often as its queue bears.
+func returnsBorne(h *hand) int {
+	if h.Limit > 0 {
+		return min(maxReturns, max(1, h.Limit/2))
+	}
+	return maxReturns
+}
 
 // ask runs h if the ledger wants that.
 func (a *admission) ask(work context.Context, h *hand, entry entry) {

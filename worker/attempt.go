@@ -50,7 +50,11 @@ func (a *attempts) conclude(work context.Context, h *hand, entry entry, err erro
 	case errors.Is(err, ackbox.ErrBusy):
 		// The ledger could not be written: nor has the job failed.
 		a.outcomes.busy(work, h, failureOf(err))
-	case errors.Is(err, ackbox.ErrSuperseded) && h.Ledger != "":
+	case errors.Is(err, ackbox.ErrSuperseded) && h.Ledger == "":
+		if a.received(work, h) {
+			a.fail(work, h, entry, err) // the handler is mistaken
+		}
+	case errors.Is(err, ackbox.ErrSuperseded):
 		a.superseded(work, h, entry, err)
 	default:
 		a.fail(work, h, entry, err)
@@ -69,6 +73,25 @@ func (a *attempts) superseded(work context.Context, h *hand, entry entry, err er
 		a.outcomes.drop(work, h, verdict)
 	}
 }
+
+// received asks what became of h, a message without a row, before: whether it may be
+// run. If not it sees to h.
+func (a *attempts) received(work context.Context, h *hand) bool {
+	switch a.calls.received(work, h) {
+	case core.Started:
+		return true
+	case core.GivenUp:
+		a.outcomes.dead(work, h, failureOf(errGivenUp))
+	case core.Busy:
+		a.outcomes.giveBack(h) // the worker stops
+	default:
+		a.outcomes.drop(work, h, core.Stale)
+	}
+	return false
+}
+
+// errGivenUp stands for an error that nobody knows any more.
+var errGivenUp = errors.New("it was given up before, in a transaction of its FailAction; the worker ended before it could be buried")
 
 // fail decides what follows a failed try.
 func (a *attempts) fail(work context.Context, h *hand, entry entry, err error) {

@@ -63,12 +63,18 @@ func run(t *testing.T, cfg worker.Config, h handler.Handler, test func(b *bench)
 // runOn is run with a ledger that is made of the fake one.
 func runOn(t *testing.T, made func(*ledger) worker.Ledger, cfg worker.Config, h handler.Handler, test func(b *bench)) {
 	t.Helper()
+	runAs(t, "k", made, cfg, h, test)
+}
+
+// runAs is runOn with h for another kind.
+func runAs(t *testing.T, kind string, made func(*ledger) worker.Ledger, cfg worker.Config, h handler.Handler, test func(b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{}
 		b := &bench{T: t, diary: d, ledger: &ledger{diary: d}, log: &logbook{}, done: make(chan error, 1)}
 		b.broker = &broker{diary: d, in: make(chan core.Delivery), lost: make(chan error)}
 		reg := handler.NewRegistry()
-		reg.Handle("k", h)
+		reg.Handle(kind, h)
 		cfg.Logger = slog.New(slog.NewTextHandler(b.log, nil))
 		if cfg.Backoff == nil {
 			cfg.Backoff = fixed{}

@@ -108,6 +108,25 @@ func (c *calls) stillOurs(work context.Context, h *hand) (verdict core.Verdict, 
 	}
 }
 
+// received asks what the ledger's inbox has of h, a message without a row, for as long
+// as it takes. If work ends first, or the worker stops, the verdict is Busy.
+func (c *calls) received(work context.Context, h *hand) core.Verdict {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		ctx, cancel := context.WithTimeout(work, ledgerTimeout)
+		verdict, err := c.ledger.Received(ctx, h.Job)
+		cancel()
+		if err == nil {
+			return verdict
+		}
+		if c.said.fresh("received") {
+			c.cfg.Logger.WarnContext(work, "worker: the ledger cannot be asked whether messages without a row were handled before; they wait for it", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
+		}
+		if c.isStopping() || !sleep(work, jitter(pause)) {
+			return core.Busy
+		}
+	}
+}
+
 func (c *calls) hold(ctx context.Context, h *hand) (core.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()

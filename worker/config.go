@@ -27,6 +27,9 @@ type Queue struct {
 	// of minutes, so that they wait where another instance can take them. With
 	// less than Concurrency, not all slots can be used. 1 to 65,535.
 	Prefetch int
+	// Messages says how messages are read that others publish to the queue, without a
+	// row.
+	Messages Messages
 }
 
 // Defaults of [Config].
@@ -39,6 +42,7 @@ const (
 	defaultMaxStarts          = 20
 	defaultAckWithin          = 5 * time.Minute
 	defaultUnknownKindDelay   = 15 * time.Second
+	defaultUnknownKindLimit   = 24 * time.Hour
 	defaultFlushInterval      = 2 * time.Millisecond
 	defaultFlushSize          = 512
 )
@@ -86,6 +90,10 @@ type Config struct {
 	// (a rolling deploy) waits before it is sent again, uncharged; each time twice
 	// as long, up to 15 minutes. Default 15 s; up to 24 h.
 	UnknownKindDelay time.Duration
+	// UnknownKindLimit is how long a message without a row, of a kind that no worker
+	// knows, goes on waiting for one before it is buried in the dead queue. Jobs wait in
+	// the ledger without a limit. Default 24 h; 1 s to 30 days.
+	UnknownKindLimit time.Duration
 	// FlushInterval and FlushSize bound how long, and how many, outcomes wait
 	// to be recorded together. Defaults 2 ms and 512; up to 1 s and 5000.
 	FlushInterval time.Duration
@@ -104,6 +112,7 @@ func (c Config) withDefaults() Config {
 	c.MaxStarts = cmp.Or(c.MaxStarts, defaultMaxStarts)
 	c.AckWithin = cmp.Or(c.AckWithin, defaultAckWithin)
 	c.UnknownKindDelay = cmp.Or(c.UnknownKindDelay, defaultUnknownKindDelay)
+	c.UnknownKindLimit = cmp.Or(c.UnknownKindLimit, defaultUnknownKindLimit)
 	c.FlushInterval = cmp.Or(c.FlushInterval, defaultFlushInterval)
 	c.FlushSize = cmp.Or(c.FlushSize, defaultFlushSize)
 	if c.Backoff == nil {
@@ -120,6 +129,7 @@ func (c Config) withDefaults() Config {
 	for i, q := range queues {
 		q.Concurrency = cmp.Or(q.Concurrency, c.Concurrency)
 		q.Prefetch = cmp.Or(q.Prefetch, min(2*q.Concurrency+16, maxPrefetch))
+		q.Messages = q.Messages.withDefaults()
 		c.Queues[i] = q
 	}
 	return c
@@ -161,6 +171,9 @@ func (c Config) validate(topology []string) error {
 		}
 		upTo(field+".Concurrency", q.Concurrency, 100_000)
 		upTo(field+".Prefetch", q.Prefetch, maxPrefetch)
+		for _, err := range q.Messages.validate() {
+			bad("%s.%w", field, err)
+		}
 	}
 	upTo("Concurrency", c.Concurrency, 100_000)
 	upTo("MaxAttempts", c.MaxAttempts, 1000)
@@ -171,6 +184,7 @@ func (c Config) validate(topology []string) error {
 	positive("UnknownKindDelay", c.UnknownKindDelay, day)
 	positive("FlushInterval", c.FlushInterval, time.Second)
 	between("AckWithin", c.AckWithin, time.Second, day)
+	between("UnknownKindLimit", c.UnknownKindLimit, time.Second, 30*day)
 	if c.MaxStarts < 2 || c.MaxStarts > 1000 {
 		bad("MaxStarts is %d: want 2 to 1000", c.MaxStarts)
 	}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -15,10 +16,8 @@ import (
 // acknowledged.
 type copier struct {
 	*shift
+	held sync.WaitGroup // those whose copy cannot be made now
 }
-
-// copyTimeout bounds the wait for the confirm of a copy.
-const copyTimeout = 30 * time.Second
 
 // park puts next in h's place, to come again after wait.
 func (c *copier) park(work context.Context, h *hand, next core.Delivery, wait time.Duration, told report) {
@@ -30,23 +29,39 @@ func (c *copier) bury(work context.Context, h *hand, cause string, told report) 
 	c.replace(work, h, told, func(ctx context.Context) error { return c.broker.Bury(ctx, h.Delivery, cause) })
 }
 
-// replace acknowledges h once its copy is confirmed. If that cannot be had in time,
-// or at once when the worker stops, the message goes back to its queue.
+// replace acknowledges h once its copy is confirmed. Where that cannot be had now, as
+// while the broker blocks publishers, h is held back: to return it would run it again,
+// uncharged, and again, until the broker drops it. It has no slot meanwhile; prefetch
+// bounds how many there are.
 func (c *copier) replace(work context.Context, h *hand, told report, publish func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(work, copyTimeout)
-	defer cancel()
+	if err := publish(work); err != nil {
+		c.held.Go(func() { c.hold(work, h, told, publish, err) })
+		return
+	}
+	c.replaced(work, h, told)
+}
+
+func (c *copier) replaced(work context.Context, h *hand, told report) {
+	failpoint.Hit(failpoint.Replaced)
+	c.tell(work, h, told, core.Recorded)
+	h.ack()
+}
+
+// hold tries until the copy is made. When the worker stops the message goes back to its
+// queue.
+func (c *copier) hold(work context.Context, h *hand, told report, publish func(context.Context) error, err error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		err := publish(ctx)
-		if err == nil {
-			failpoint.Hit(failpoint.Replaced)
-			c.tell(work, h, told, core.Recorded)
-			h.ack()
-			return
-		}
-		if errors.Is(err, ackbox.ErrClosed) || c.isStopping() || !c.pause(ctx, jitter(pause)) {
+		if errors.Is(err, ackbox.ErrClosed) || c.isStopping() || !c.pause(work, jitter(pause)) {
 			c.cfg.Logger.WarnContext(work, "worker: a message without a row here cannot be put aside; it goes back to its queue", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
 			h.requeue()
 			return
+		}
+		if err = publish(work); err == nil {
+			c.replaced(work, h, told)
+			return
+		}
+		if c.said.fresh("copy " + h.Queue) {
+			c.cfg.Logger.WarnContext(work, "worker: messages without a row cannot be put aside; they are held back until they can", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
 		}
 	}
 }

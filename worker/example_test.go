@@ -37,6 +37,8 @@ func (printed) Hold(_ context.Context, _ string, holdings []core.Holding) ([]cor
 	return slices.Repeat([]core.Verdict{core.Recorded}, len(holdings)), nil
 }
 
+func (printed) Received(context.Context, ackbox.Job) (core.Verdict, error) { return core.Started, nil }
+
 func (printed) Identity(context.Context) (string, error) { return "printed", nil }
 func (printed) Beat(context.Context, core.Instance) (core.Census, error) {
 	return core.Census{Sweepers: 1}, nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -21,7 +22,7 @@ type diary struct {
 }
 
 // besides are the first words of what happens beside the story of a test.
-var besides = []string{"consume", "hold", "reconcile", "beat", "leave", "announce"}
+var besides = []string{"consume", "received?", "hold", "reconcile", "beat", "leave", "announce"}
 
 func (d *diary) note(format string, args ...any) {
 	d.mu.Lock()
@@ -61,6 +62,7 @@ type ledger struct {
 	start    func(ackbox.Job) (core.Standing, error)
 	hold     func(core.Holding) (core.Verdict, error)
 	refuse   func(limit int) ([]ackbox.Job, error)
+	received func(ackbox.Job) (core.Verdict, error)
 	beat     func() (core.Census, error)
 	who      func() (string, error)
 	released chan struct{}
@@ -174,6 +176,18 @@ func (l *ledger) Reconcile(_ context.Context, _ string, inHand []string) error {
 	return nil
 }
 
+// Received implements worker.Ledger.
+func (l *ledger) Received(_ context.Context, job ackbox.Job) (core.Verdict, error) {
+	l.mu.Lock()
+	received := l.received
+	l.mu.Unlock()
+	l.diary.note("received? %s", job.ID)
+	if received != nil {
+		return received(job)
+	}
+	return core.Started, nil
+}
+
 // Refused implements worker.Ledger.
 func (l *ledger) Refused(_ context.Context, _ string, _ []string, limit int) ([]ackbox.Job, error) {
 	l.mu.Lock()
@@ -231,7 +245,17 @@ type broker struct {
 	in    chan core.Delivery
 	lost  chan error // ends the subscription
 	open  sync.WaitGroup
-	retry error
+	retry atomic.Pointer[error] // what Retry and Bury fail with
+}
+
+// refuse has copies fail with err, or succeed again.
+func (b *broker) refuse(err error) { b.retry.Store(&err) }
+
+func (b *broker) refused() error {
+	if err := b.retry.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Queues implements worker.Broker.
@@ -255,8 +279,8 @@ func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(c
 
 // Retry implements worker.Broker.
 func (b *broker) Retry(_ context.Context, d core.Delivery, delay time.Duration) error {
-	if b.retry != nil {
-		return b.retry
+	if err := b.refused(); err != nil {
+		return err
 	}
 	if d.Renewals > 0 {
 		b.diary.note("renew %s/%d %v for the %dth time", d.ID, d.Attempt, delay, d.Renewals)
@@ -268,6 +292,9 @@ func (b *broker) Retry(_ context.Context, d core.Delivery, delay time.Duration) 
 
 // Bury implements worker.Broker.
 func (b *broker) Bury(_ context.Context, d core.Delivery, cause string) error {
+	if err := b.refused(); err != nil {
+		return err
+	}
 	b.diary.note("bury %s/%d %q", d.ID, d.Attempt, cause)
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 // ledger's as a rule, and a job is given up only once.
 func (a *attempts) giveUp(work context.Context, h *hand, entry entry, cause error) {
 	why := failureOf(cause) // now: nothing of the application's is to panic later
+	if h.Ledger == "" && !a.received(work, h) {
+		return
+	}
 	if verdict, _ := a.calls.stillOurs(work, h); !a.goesOn(work, h, verdict, why) {
 		return
 	}

@@ -70,6 +70,9 @@ func (i *intake) subscribe(ctx, work context.Context) error {
 
 // take takes a delivery in. It does not wait.
 func (i *intake) take(work context.Context, d core.Delivery) {
+	if d.Ledger == "" {
+		d = i.queue.Messages.read(d)
+	}
 	h := i.hands.take(d, i.next.line)
 	if h == nil {
 		return // joined to the copy in hand

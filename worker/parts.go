@@ -29,6 +29,10 @@ type Ledger interface {
 	// Reconcile lets go of what has been on record for holder for a minute and is
 	// not among inHand.
 	Reconcile(ctx context.Context, holder string, inHand []string) error
+	// Received tells what became of a message without a row whose handler calls
+	// outbox.Complete: Started, that it may be run; Stale, that its effect is committed;
+	// GivenUp, that it was given up and has to go to the dead queue.
+	Received(ctx context.Context, job ackbox.Job) (core.Verdict, error)
 	// Refused hands holder up to limit jobs of queues that the broker has refused
 	// for too long. They count as started.
 	Refused(ctx context.Context, holder string, queues []string, limit int) ([]ackbox.Job, error)

@@ -51,8 +51,16 @@ func (s *shift) tell(ctx context.Context, h *hand, r report, verdict core.Verdic
 		s.tries.failed(ctx, s.cfg.Logger, h, r)
 	case gaveUp: // likewise
 		s.count.dead.Add(1)
-		s.cfg.Logger.LogAttrs(ctx, slog.LevelError, "worker: a job is dead", append(h.attrs(), r.why.attrs()...)...)
+		s.cfg.Logger.LogAttrs(ctx, slog.LevelError, "worker: a job is dead", append(append(h.attrs(), slog.String("kept_in", s.keptIn(h))), r.why.attrs()...)...)
 	}
+}
+
+// keptIn says where a dead job is to be found.
+func (s *shift) keptIn(h *hand) string {
+	if h.Ledger != "" {
+		return "ledger " + h.Ledger
+	}
+	return "queue " + h.Queue + core.DeadSuffix
 }
 
 // failedTooLate tells of an error that came when the ledger had the job finished

@@ -151,7 +151,7 @@ func TestUnknownKindsWaitLonger(t *testing.T) {
 		d := job("j")
 		d.Kind, d.Resend, d.Ledger = "new", resend, ledger
 		if age > 0 {
-			d.CreatedAt = time.Now().Add(-age)
+			d.FirstSeen = time.Now().Add(-age)
 		}
 		return d
 	}
@@ -159,14 +159,15 @@ func TestUnknownKindsWaitLonger(t *testing.T) {
 	run(t, worker.Config{}, plain{}, func(b *bench) {
 		for _, d := range []core.Delivery{
 			unknown(2, 0, identity), unknown(1000, 0, identity),
-			unknown(0, 0, ""), unknown(0, time.Second, ""), unknown(0, 2*time.Minute, ""), unknown(0, 24*time.Hour, ""),
+			unknown(0, 0, ""), unknown(0, time.Second, ""), unknown(0, 2*time.Minute, ""), unknown(0, 23*time.Hour, ""), unknown(0, 24*time.Hour, ""),
 		} {
 			b.deliver(d)
 			b.pass(10 * time.Millisecond)
 		}
 		b.expect(
 			"j/1 pending charge=false after=1m0s"+reason, "ack j", "j/1 pending charge=false after=15m0s"+reason, "ack j",
-			"park j/1 15s", "ack j", "park j/1 15s", "ack j", "park j/1 2m0.04s", "ack j", "park j/1 15m0s", "ack j")
+			"park j/1 15s", "ack j", "park j/1 15s", "ack j", "park j/1 2m0.04s", "ack j", "park j/1 15m0s", "ack j",
+			`bury j/1 "no worker had a handler for kind \"new\" in 24h0m0s"`, "ack j")
 		if b.logged("level=WARN", "kind=new", "known_kinds=[k]") != 1 {
 			t.Errorf("want the known kinds in %s", b.log)
 		}

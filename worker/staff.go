@@ -30,6 +30,7 @@ type staff struct {
 	heartbeat *heartbeat
 	starts    *starts
 	recorder  *recorder
+	copier    *copier
 	keeper    *keeper
 	refusals  *refusals
 	intakes   []*intake
@@ -38,8 +39,8 @@ type staff struct {
 // newStaff builds the line, from its last step to its first.
 func newStaff(s *shift, stop context.CancelCauseFunc) *staff {
 	kick := make(chan struct{}, 1)
-	f := &staff{shift: s, heartbeat: &heartbeat{shift: s}, starts: newStarts(s), recorder: newRecorder(s)}
-	outcomes := &outcomes{shift: s, recorder: f.recorder, copier: &copier{s}}
+	f := &staff{shift: s, heartbeat: &heartbeat{shift: s}, starts: newStarts(s), recorder: newRecorder(s), copier: &copier{shift: s}}
+	outcomes := &outcomes{shift: s, recorder: f.recorder, copier: f.copier}
 	attempts := &attempts{shift: s, calls: &calls{s}, outcomes: outcomes}
 	admission := &admission{shift: s, starts: f.starts, attempts: attempts, outcomes: outcomes}
 	f.keeper = &keeper{shift: s, outcomes: outcomes, kick: kick}
@@ -84,6 +85,7 @@ func (f *staff) run(ctx context.Context) error {
 	leaves, err := f.stop(ctx, finished, stopWork, stopService)
 	stopService()
 	err = errors.Join(err, services.Wait())
+	f.copier.held.Wait()
 	if leaves {
 		f.heartbeat.leave(ctx)
 	}

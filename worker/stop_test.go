@@ -102,7 +102,7 @@ func TestStopWhileACopyFails(t *testing.T) {
 	foreign := job("m")
 	foreign.Ledger = ""
 	run(t, worker.Config{}, h, func(b *bench) {
-		b.broker.retry = errors.New("broker is away")
+		b.broker.refuse(errors.New("broker is away"))
 		b.deliver(foreign)
 		b.pass(10 * time.Second)
 		began := time.Now()

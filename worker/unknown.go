@@ -20,12 +20,16 @@ func (o *outcomes) unknownKind(work context.Context, h *hand) {
 		return
 	}
 	if h.Kind == "" {
-		o.dead(work, h, failureOf(errors.New("the message names no kind (AMQP property type), so no handler can be found for it")))
+		o.dead(work, h, failureOf(errors.New("no kind was found in the message, so there is no handler for it: worker.Queue.Messages.Kind says where it is looked for (by default in the AMQP property type)")))
 		return
 	}
 	wait := doubled(o.cfg.UnknownKindDelay, h.Resend, max(maxUnknownDelay, o.cfg.UnknownKindDelay))
 	if h.Ledger == "" {
-		wait = o.growing(h.CreatedAt)
+		if !h.FirstSeen.IsZero() && time.Since(h.FirstSeen) > o.cfg.UnknownKindLimit {
+			o.dead(work, h, failureOf(fmt.Errorf("no worker had a handler for kind %q in %v", h.Kind, o.cfg.UnknownKindLimit)))
+			return
+		}
+		wait = o.growing(h.FirstSeen)
 	}
 	if o.named.fresh("unknown " + h.Kind) {
 		o.cfg.Logger.WarnContext(work, "worker: no handler is registered for this kind; its jobs wait for a worker that has one",

@@ -37,6 +37,10 @@ func (d Delivery) First() bool {
 	return !d.Redelivered && d.Attempt <= 1 && d.Resend == 0 && d.Strays == 0
 }
 
+// DeadSuffix ends the name of the queue beside a work queue that keeps what was given up
+// and has no row.
+const DeadSuffix = ".dead"
+
 // Receipt settles one [Delivery], once. It belongs to the channel by which the
 // delivery came: when that channel is gone both methods return an error and
 // the broker hands the message out again, so a late answer can never settle a
