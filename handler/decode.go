@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/content"
 )
 
 // DecodeError says that a payload is not a valid encoding of its handler's
@@ -18,6 +19,9 @@ import (
 type DecodeError struct {
 	// Kind is the job's kind.
 	Kind string
+	// ContentType is what its message said its content is, without parameters; empty if
+	// it said nothing.
+	ContentType string
 	// Err is the decoder's error. Its text may quote the payload, so it is not
 	// fit for a log.
 	Err error
@@ -30,10 +34,14 @@ func (e *DecodeError) Error() string {
 	var syntax *json.SyntaxError
 	var mismatch *json.UnmarshalTypeError
 	switch {
-	case errors.Is(e.Err, errNull):
-		return fmt.Sprintf(format, e.Kind, errNull)
+	case errors.Is(e.Err, errNull), errors.Is(e.Err, content.ErrEncoding):
+		return fmt.Sprintf(format, e.Kind, e.Err)
+	case errors.As(e.Err, &syntax) && e.other():
+		return fmt.Sprintf(format, e.Kind, fmt.Sprintf("its content type is %.100q, for which no decoder is registered, and it is no valid JSON (byte %d)", e.ContentType, syntax.Offset))
 	case errors.As(e.Err, &syntax):
 		return fmt.Sprintf(format, e.Kind, fmt.Sprintf("it is no valid JSON (byte %d)", syntax.Offset))
+	case unknownField(e.Err) != "":
+		return fmt.Sprintf(format, e.Kind, fmt.Sprintf("it has a field %.100s, which the arguments do not have (handler.Strict)", unknownField(e.Err)))
 	case errors.As(e.Err, &mismatch):
 		// Value is "number 12" for a number: its first word is the type. Other
 		// words come of an UnmarshalJSON method that makes such an error itself,
@@ -46,15 +54,29 @@ func (e *DecodeError) Error() string {
 	return fmt.Sprintf(format, e.Kind, fmt.Sprintf("the arguments refuse it (%T)", e.Err))
 }
 
+// other reports whether the message said that it is something else than JSON.
+func (e *DecodeError) other() bool {
+	return e.ContentType != "" && e.ContentType != "application/json" && e.ContentType != "text/json" && !strings.HasSuffix(e.ContentType, "+json")
+}
+
+// unknownField is the name, in quotes, of the field that strict JSON was refused for.
+func unknownField(err error) string {
+	name, ok := strings.CutPrefix(err.Error(), "json: unknown field ")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
 // Unwrap returns the decoder's error.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 var errNull = errors.New("it is null")
 
-func decode[A ackbox.Args](job ackbox.Job) (A, error) {
+func decode[A ackbox.Args](r *registration, job ackbox.Job) (A, error) {
 	var args A
-	if err := json.Unmarshal(job.Payload, &args); err != nil {
-		return args, &DecodeError{Kind: job.Kind, Err: err}
+	if err := r.decoder(job)(job.Payload, &args); err != nil {
+		return args, &DecodeError{Kind: job.Kind, ContentType: media(job), Err: err}
 	}
 	if isNil(args) { // "null" into a pointer: the handler would only panic
 		return args, &DecodeError{Kind: job.Kind, Err: errNull}

@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"time"
@@ -138,4 +139,41 @@ func ExampleRegistry_Err() {
 	// Output:
 	// handler: register order.confirm: the kind has a handler already
 	// handler: register "order.confirm": the handler is nil
+}
+
+// mailer is a receiver of the older form: a method for a message's body, and one for
+// what is given up.
+type mailer struct{}
+
+func (mailer) Consumer(body []byte) error {
+	fmt.Printf("mail %s\n", body)
+	return errors.New("mailbox full")
+}
+
+func (mailer) FailAction(cause error, body []byte) error {
+	fmt.Printf("gave up %s: %v\n", body, cause)
+	return nil
+}
+
+// A receiver that was written around a channel goes on unchanged.
+func ExampleFromReceiver() {
+	reg := handler.NewRegistry()
+	reg.Handle("mail.send", handler.FromReceiver(mailer{}))
+	work(reg, "mail.send", `{"to":"ada"}`)
+	// Output:
+	// mail {"to":"ada"}
+	// failed: mailbox full
+	// gave up {"to":"ada"}: mailbox full
+}
+
+// What other programs publish is often not quite what was agreed: Strict says so, where
+// a renamed field would be zero. Decode knows other formats than JSON.
+func ExampleStrict() {
+	reg := handler.NewRegistry()
+	reg.Decode("application/xml", xml.Unmarshal)
+	handler.Register(reg, Confirmer{}, handler.Strict())
+	work(reg, "order.confirm", `{"orderId":7}`)
+	// Output:
+	// failed: decode the payload of a order.confirm job: it has a field "orderId", which the arguments do not have (handler.Strict)
+	// dead: FailAction was not called: decode the payload of a order.confirm job: it has a field "orderId", which the arguments do not have (handler.Strict)
 }

@@ -27,12 +27,12 @@ type guarded struct {
 }
 
 func guard(r *registration, middleware []Middleware) guarded {
-	g := guarded{consume: wrapped(r.consume, middleware)}
+	g := guarded{consume: plainly(wrapped(r.consume, middleware))}
 	if r.failAction != nil {
-		g.failAction = wrapped(func(ctx context.Context, job ackbox.Job) error {
+		g.failAction = plainly(wrapped(func(ctx context.Context, job ackbox.Job) error {
 			run, _ := ackbox.RunFrom(ctx)
 			return r.failAction(ctx, job, run.Cause)
-		}, middleware)
+		}, middleware))
 	}
 	return g
 }

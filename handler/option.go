@@ -18,6 +18,9 @@ type registration struct {
 	timeout    time.Duration
 	backoff    Backoff
 	middleware []Middleware
+	decoders   map[string]Decoder
+	strict     bool
+	registry   *Registry
 	// option is the typed function that WithFailAction was given.
 	option any
 }

@@ -19,6 +19,7 @@ type Registry struct {
 	mu         sync.RWMutex
 	kinds      map[string]*registration
 	middleware []Middleware
+	decoders   map[string]Decoder
 	errs       []error
 }
 
@@ -36,8 +37,11 @@ func (r *Registry) Handle(kind string, h Handler, opts ...Option) {
 		return
 	}
 	r.add(kind, opts, func(e *registration) (err error) {
-		if e.option != nil {
+		switch {
+		case e.option != nil:
 			return errors.New("WithFailAction is for typed handlers: want a method FailAction")
+		case e.strict || len(e.decoders) > 0:
+			return errors.New("Strict and WithDecoder are for typed handlers: this one decodes its payload itself")
 		}
 		e.consume = h.Consume
 		e.failAction, err = methodFailAction[func(context.Context, ackbox.Job, error) error](h)
@@ -85,7 +89,7 @@ func (r *Registry) add(kind string, opts []Option, build func(*registration) err
 		r.fail(fmt.Errorf("handler: register a handler: %w", err))
 		return
 	}
-	e := &registration{}
+	e := &registration{registry: r}
 	for _, opt := range opts {
 		if opt == nil {
 			r.fail(fmt.Errorf("handler: register %s: an option is nil", kind))

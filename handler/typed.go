@@ -56,7 +56,7 @@ func typed[A ackbox.Args](e *registration, consume func(context.Context, Job[A])
 		return fmt.Errorf("WithFailAction is given a %T: want a %T", option, failAction)
 	}
 	e.consume = func(ctx context.Context, job ackbox.Job) error {
-		args, err := decode[A](job)
+		args, err := decode[A](e, job)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func typed[A ackbox.Args](e *registration, consume func(context.Context, Job[A])
 		return nil
 	}
 	e.failAction = func(ctx context.Context, job ackbox.Job, cause error) error {
-		args, err := decode[A](job)
+		args, err := decode[A](e, job)
 		if err != nil {
 			return fmt.Errorf("%w: %w", registry.ErrNotCalled, err)
 		}
