@@ -2,8 +2,11 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/core"
 )
 
@@ -11,7 +14,7 @@ import (
 const deadSuffix = core.DeadSuffix
 
 // Bury puts a copy of d into the dead queue "<d.Queue>.dead", with cause in
-// its header [ackbox.HeaderError]. The copy stays until RequeueDead or a
+// its header [ackbox.HeaderError]. The copy stays until RequeueDead, DeleteDead or a
 // consumer takes it: consuming the dead queue's name is allowed, so that a
 // test can look at it, and shows that header among the caller's own.
 //
@@ -23,52 +26,120 @@ func (b *Broker) Bury(ctx context.Context, d core.Delivery, cause string) error 
 	if err != nil {
 		return err
 	}
-	job := viaDefault(d.Job, q.dead)
+	m := aside(d, viaDefault(d.Job, q.dead))
+	m.job.Kind = d.Kind
+	m.cause, m.renewals, m.diedAt = cause, 0, time.Unix(time.Now().Unix(), 0)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.refuses(ctx); err != nil {
 		return fmt.Errorf("memory: burying message %s: %w", d.ID, err)
 	}
-	m := aside(d, job)
-	m.cause, m.renewals = cause, 0
 	q.dead.add(m)
 	return nil
 }
 
-// RequeueDead moves up to limit messages (0 or more) from the dead queue of
-// queue back into it, oldest first, each without its error header and with
-// Attempt 1, but for a job that went astray: its row counts that. It returns how
+// Dead tells which messages of the dead queue of queue filter chooses, up to limit of
+// them, oldest first, and how many there are. It is the dry run of RequeueDead and
+// DeleteDead. This broker has no dead queues of other systems: filter.In is an error.
+func (b *Broker) Dead(ctx context.Context, name string, filter ackbox.DeadFilter, limit int) (ackbox.DeadReport, error) {
+	report := ackbox.DeadReport{Complete: true}
+	err := b.sift(ctx, "looking at", name, filter, limit, func(_ *queue, _ *message, dead ackbox.DeadMessage) (bool, error) {
+		report.Matched++
+		if len(report.Messages) < limit {
+			report.Messages = append(report.Messages, dead)
+		}
+		return true, nil
+	}, &report.Looked)
+	return report, err
+}
+
+var errFull = errors.New("the queue is full")
+
+// RequeueDead moves up to limit messages (0 or more) that filter chooses from the dead
+// queue of queue back into it, oldest first. They have all their tries again:
+// AttemptsBefore says how many they had. It returns how
 // many it moved; fewer than limit without an error means that no more were there.
 // It stops with an error when queue is at
 // its MaxLength, and fails as Retry does.
-func (b *Broker) RequeueDead(ctx context.Context, queue string, limit int) (int, error) {
-	q, err := b.workQueue(queue)
-	if err != nil {
-		return 0, err
+func (b *Broker) RequeueDead(ctx context.Context, name string, filter ackbox.DeadFilter, limit int) (moved int, err error) {
+	err = b.sift(ctx, "requeueing", name, filter, limit, func(q *queue, m *message, _ ackbox.DeadMessage) (bool, error) {
+		if moved == limit {
+			return true, nil
+		}
+		if q.full() {
+			return true, errFull
+		}
+		again := message{job: m.job}
+		if again.job.Ledger == "" {
+			again.job.AttemptsBefore = again.job.Attempt
+			again.job.Attempt++
+		} else {
+			again.strays = 1 // not its first copy: the ledger will be asked
+			again.job.RoutingKey = q.name
+		}
+		q.add(again)
+		moved++
+		return false, nil
+	}, new(int))
+	return moved, err
+}
+
+// DeleteDead deletes up to limit messages that filter chooses from the dead queue of
+// queue, oldest first, and returns how many. It refuses an empty filter unless All is
+// set.
+func (b *Broker) DeleteDead(ctx context.Context, name string, filter ackbox.DeadFilter, limit int) (deleted int, err error) {
+	if err := filter.Deletes(); err != nil {
+		return 0, fmt.Errorf("memory: deleting dead messages of %q: %w", name, err)
 	}
-	if limit < 0 {
-		return 0, fmt.Errorf("memory: limit is %d: want 0 or more", limit)
+	err = b.sift(ctx, "deleting", name, filter, limit, func(*queue, *message, ackbox.DeadMessage) (bool, error) {
+		if deleted == limit {
+			return true, nil
+		}
+		deleted++
+		return false, nil
+	}, new(int))
+	return deleted, err
+}
+
+// sift has chosen say of each message of a dead queue that filter chooses whether it
+// stays there.
+func (b *Broker) sift(ctx context.Context, what, name string, filter ackbox.DeadFilter, limit int,
+	chosen func(*queue, *message, ackbox.DeadMessage) (stays bool, err error), looked *int,
+) error {
+	q, err := b.workQueue(name)
+	if err != nil {
+		return err
+	}
+	fail := func(err error) error { return fmt.Errorf("memory: %s dead messages of %q: %w", what, name, err) }
+	switch {
+	case limit < 0:
+		return fail(fmt.Errorf("limit is %d: want 0 or more", limit))
+	case filter.In != "" && filter.In != q.dead.name:
+		return fail(fmt.Errorf("DeadFilter.In is %q: this broker has only %q", filter.In, q.dead.name))
+	}
+	if err := filter.Validate(); err != nil {
+		return fail(err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.refuses(ctx); err != nil {
-		return 0, fmt.Errorf("memory: requeueing the dead messages of %q: %w", queue, err)
+		return fail(err)
 	}
-	moved := 0
-	for moved < limit && q.dead.ready.len() > 0 {
-		if q.full() {
-			return moved, fmt.Errorf("memory: requeueing the dead messages of %q: the queue is full", queue)
+	for range q.dead.ready.len() {
+		m := q.dead.ready.popFront()
+		*looked++
+		dead := ackbox.DeadMessage{Job: m.delivery().Job, Error: m.cause, FirstSeen: m.firstSeen, DiedAt: m.diedAt}
+		dead.Queue = q.name
+		stays := true
+		if err == nil && filter.Match(dead) {
+			stays, err = chosen(q, m, dead)
 		}
-		job := q.dead.ready.popFront().job
-		m := message{job: job}
-		if job.Ledger == "" {
-			m.job.Attempt = 1
-		} else {
-			m.strays = 1 // not its first copy: the ledger will be asked
-			m.job.RoutingKey = q.name
+		if stays {
+			q.dead.ready.pushBack(m)
 		}
-		q.add(m)
-		moved++
 	}
-	return moved, nil
+	if err != nil {
+		return fail(err)
+	}
+	return nil
 }

@@ -20,7 +20,8 @@ type message struct {
 	renewals    int
 	firstSeen   time.Time // by a worker that put it aside
 	cause       string    // why it is in a dead queue
-	seq         uint64    // its place among the messages of its queue
+	diedAt      time.Time
+	seq         uint64 // its place among the messages of its queue
 }
 
 // onWire returns what is left of job after a way through RabbitMQ: the time in

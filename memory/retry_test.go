@@ -105,7 +105,7 @@ func TestRetryNeedsAWorkQueue(t *testing.T) {
 		if err := b.Bury(t.Context(), d, "cause"); err == nil {
 			t.Errorf("Bury in queue %q: no error", name)
 		}
-		if _, err := b.RequeueDead(t.Context(), name, 1); err == nil {
+		if _, err := b.RequeueDead(t.Context(), name, ackbox.DeadFilter{}, 1); err == nil {
 			t.Errorf("RequeueDead in queue %q: no error", name)
 		}
 	}
@@ -125,13 +125,13 @@ func TestBuriedMessageShowsItsCause(t *testing.T) {
 		}
 		must(t, d.Receipt.Requeue())
 	}))
-	if n, err := b.RequeueDead(t.Context(), queue, 5); n != 1 || err != nil {
+	if n, err := b.RequeueDead(t.Context(), queue, ackbox.DeadFilter{}, 5); n != 1 || err != nil {
 		t.Fatalf("requeued %d, %v; want 1", n, err)
 	}
 	ctx, stop = context.WithCancel(t.Context())
 	must(t, b.Consume(ctx, queue, 1, func(d core.Delivery) {
 		stop()
-		if len(d.Headers) != 1 || d.Attempt != 1 || d.Redelivered || d.RoutingKey != queue {
+		if len(d.Headers) != 1 || d.Attempt != 4 || d.AttemptsBefore != 3 || d.Redelivered || d.RoutingKey != queue {
 			t.Errorf("requeued as %+v", d)
 		}
 		must(t, d.Receipt.Ack())
@@ -144,13 +144,13 @@ func TestRequeueDeadIntoAFullQueue(t *testing.T) {
 	for _, id := range []string{"1", "2"} {
 		must(t, b.Bury(t.Context(), core.Delivery{Job: job(id)}, "cause"))
 	}
-	if n, err := b.RequeueDead(t.Context(), queue, 2); n != 1 || err == nil {
+	if n, err := b.RequeueDead(t.Context(), queue, ackbox.DeadFilter{}, 2); n != 1 || err == nil {
 		t.Errorf("requeued %d, %v; want 1 and an error", n, err)
 	}
 	if n := waiting(t, b, queue+".dead"); n != 1 {
 		t.Errorf("%d dead messages, want 1", n)
 	}
-	if _, err := b.RequeueDead(t.Context(), queue, -1); err == nil {
+	if _, err := b.RequeueDead(t.Context(), queue, ackbox.DeadFilter{}, -1); err == nil {
 		t.Error("limit -1: no error")
 	}
 }
@@ -161,7 +161,7 @@ func TestEverythingFailsAfterClose(t *testing.T) {
 	must(t, b.Close())
 	must(t, b.Close())
 	ctx, d := t.Context(), core.Delivery{Job: job("1")}
-	_, errDead := b.RequeueDead(ctx, queue, 1)
+	_, errDead := b.RequeueDead(ctx, queue, ackbox.DeadFilter{}, 1)
 	_, errWaiting := b.Waiting(ctx, queue)
 	for i, err := range []error{
 		b.Ready(ctx), b.Consume(ctx, queue, 1, nil), b.Retry(ctx, d, 0), b.Bury(ctx, d, "cause"), errDead, errWaiting,

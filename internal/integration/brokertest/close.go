@@ -31,7 +31,7 @@ func afterClose(f *fixture) {
 	f.publish(jobsFor(work, 2), core.Unknown)
 	d := core.Delivery{Job: foreign(work)}
 	_, errWaiting := f.Waiting(f.ctx, work)
-	_, errRequeue := f.RequeueDead(f.ctx, work, 1)
+	_, errRequeue := f.RequeueDead(f.ctx, work, ackbox.DeadFilter{}, 1)
 	errs := map[string]error{
 		"Ready":       f.Ready(f.ctx),
 		"Consume":     f.Consume(f.ctx, work, 1, func(core.Delivery) {}),

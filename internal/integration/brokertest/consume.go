@@ -153,7 +153,7 @@ func unknownQueue(f *fixture) {
 	const unknown = "gamma"
 	lost := core.Delivery{Job: foreign(unknown)}
 	_, errWaiting := f.Waiting(f.ctx, unknown)
-	_, errRequeue := f.RequeueDead(f.ctx, unknown, 1)
+	_, errRequeue := f.RequeueDead(f.ctx, unknown, ackbox.DeadFilter{}, 1)
 	errs := map[string]error{
 		"Consume":     f.Consume(f.ctx, unknown, 1, func(core.Delivery) {}),
 		"Waiting":     errWaiting,

@@ -104,13 +104,13 @@ func buryAndRequeue(f *fixture) {
 	f.must("Ack", d.Receipt.Ack())
 	f.waits(work, 0)
 
-	if n, err := f.RequeueDead(f.ctx, work, 10); n != 1 || err != nil {
+	if n, err := f.RequeueDead(f.ctx, work, ackbox.DeadFilter{}, 10); n != 1 || err != nil {
 		f.t.Fatalf("RequeueDead: %d, %v; want 1", n, err)
 	}
 	d = s.nextAcked()
-	job.Attempt = 1 // its tries start anew, and the error is gone
+	job.Attempt, job.AttemptsBefore = 6, 5 // it has all its tries again, and the error is gone
 	f.sameContent(d.Job, job)
-	if n, err := f.RequeueDead(f.ctx, work, 10); n != 0 || err != nil {
+	if n, err := f.RequeueDead(f.ctx, work, ackbox.DeadFilter{}, 10); n != 0 || err != nil {
 		f.t.Errorf("RequeueDead of nothing: %d, %v; want 0", n, err)
 	}
 }
@@ -139,7 +139,7 @@ func strays(f *fixture) {
 	d := came(3)
 	f.must("Bury", f.Bury(f.ctx, d, "another ledger's"))
 	f.must("Ack", d.Receipt.Ack())
-	if n, err := f.RequeueDead(f.ctx, work, 10); n != 1 || err != nil {
+	if n, err := f.RequeueDead(f.ctx, work, ackbox.DeadFilter{}, 10); n != 1 || err != nil {
 		f.t.Fatalf("RequeueDead: %d, %v; want 1", n, err)
 	}
 	d = came(1)
@@ -154,7 +154,7 @@ func requeueDeadLimit(f *fixture) {
 		f.must("Bury", f.Bury(f.ctx, core.Delivery{Job: foreign(work)}, "cause"))
 	}
 	for waits, want := 0, []int{2, 1, 0}; len(want) > 0; want = want[1:] {
-		if n, err := f.RequeueDead(f.ctx, work, 2); n != want[0] || err != nil {
+		if n, err := f.RequeueDead(f.ctx, work, ackbox.DeadFilter{}, 2); n != want[0] || err != nil {
 			f.t.Fatalf("RequeueDead: %d, %v; want %d", n, err, want[0])
 		}
 		waits += want[0]

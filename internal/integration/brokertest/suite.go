@@ -37,7 +37,7 @@ type Broker interface {
 	Consume(ctx context.Context, queue string, prefetch int, handle func(core.Delivery)) error
 	Retry(ctx context.Context, d core.Delivery, delay time.Duration) error
 	Bury(ctx context.Context, d core.Delivery, cause string) error
-	RequeueDead(ctx context.Context, queue string, limit int) (int, error)
+	RequeueDead(ctx context.Context, queue string, filter ackbox.DeadFilter, limit int) (int, error)
 	Waiting(ctx context.Context, queue string) (int, error)
 	Close() error
 }

@@ -79,6 +79,11 @@ func TestRetryKeepsForeignMessages(t *testing.T) {
 				return name == "x-death" || name == "x-delivery-count" || strings.HasPrefix(name, "x-first-death") || strings.HasPrefix(name, "x-last-death")
 			})
 			own[ackbox.HeaderAttempt] = int64(4)
+			own[ackbox.HeaderExchange], own[ackbox.HeaderRoutingKey] = "", work
+			if first, ok := got.Headers[ackbox.HeaderFirstSeen].(time.Time); !ok || time.Since(first) > deadline {
+				t.Errorf("first seen %v", got.Headers[ackbox.HeaderFirstSeen])
+			}
+			delete(got.Headers, ackbox.HeaderFirstSeen)
 			if !reflect.DeepEqual(got.Headers, own) {
 				t.Errorf("headers are\n%#v, want\n%#v", got.Headers, own)
 			}
@@ -137,7 +142,7 @@ func TestBuryAndRequeueDead(t *testing.T) {
 	t.Parallel()
 	f := ready(t, rabbitmq.Config{})
 	ch := foreigner(t)
-	if n, err := f.RequeueDead(f.ctx, work, 5); n != 0 || err != nil {
+	if n, err := f.RequeueDead(f.ctx, work, ackbox.DeadFilter{}, 5); n != 0 || err != nil {
 		t.Errorf("RequeueDead without a dead queue: %d, %v", n, err)
 	}
 	const messages = 5
@@ -171,13 +176,13 @@ func TestBuryAndRequeueDead(t *testing.T) {
 		t.Errorf("headers are %v", buried.Headers)
 	}
 	for _, want := range []int{2, 2, 0} {
-		if n, err := f.RequeueDead(f.ctx, work, 2); n != want || err != nil {
+		if n, err := f.RequeueDead(f.ctx, work, ackbox.DeadFilter{}, 2); n != want || err != nil {
 			t.Fatalf("RequeueDead: %d, %v; want %d", n, err, want)
 		}
 	}
 	for i := range messages - 1 {
 		d := s.next()
-		if d.Attempt != 1 || d.ID != string(rune('b'+i)) {
+		if d.Attempt != 8 || d.AttemptsBefore != 7 || d.ID != string(rune('b'+i)) {
 			t.Errorf("message %d is %q, attempt %d", i, d.ID, d.Attempt)
 		}
 		f.must("Ack", d.Receipt.Ack())

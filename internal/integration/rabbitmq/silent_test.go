@@ -94,7 +94,7 @@ func TestSilentQueues(t *testing.T) {
 			}
 		}
 		short, cancel := context.WithTimeout(f.ctx, 20*time.Millisecond)
-		_, _ = f.RequeueDead(short, good, 1) // and its caller goes
+		_, _ = f.RequeueDead(short, good, ackbox.DeadFilter{}, 1) // and its caller goes
 		_, _ = f.Waiting(short, classic)
 		cancel()
 		f.publish(jobs(good, 1), core.Acked)

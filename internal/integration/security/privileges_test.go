@@ -233,7 +233,7 @@ func (s *secure) brokerPrivileges(t *testing.T) {
 	d = <-deliveries
 	must(t, "Bury", mq.Bury(ctx, d, "cause"))
 	must(t, "Ack", d.Receipt.Ack())
-	if n, err := mq.RequeueDead(ctx, "default", 1); n != 1 || err != nil {
+	if n, err := mq.RequeueDead(ctx, "default", ackbox.DeadFilter{}, 1); n != 1 || err != nil {
 		t.Errorf("RequeueDead: %d, %v", n, err)
 	}
 	must(t, "Ack", (<-deliveries).Receipt.Ack())
