@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -17,6 +18,11 @@ import (
 // done (dead, when called from FailAction) if and only if tx commits. Whatever
 // else tx does therefore happens once, however often the job is delivered. Called
 // again in the same transaction it does nothing more.
+//
+// A message without a row, which others publish, has its queue and its id recorded
+// instead, in the table <table>_inbox, for as long as retry.Config.InboxRetention says:
+// copies of it that come later are told by that. So its effect happens once, too, per
+// queue and id. One that came without an id is refused with [ErrNoIdentity].
 //
 // It returns [ackbox.ErrSuperseded] if another copy has finished the job, or a later
 // try took over: return that error from the transaction, so that it rolls
@@ -58,11 +64,14 @@ func (s *Store) CompleteTx(ctx context.Context, tx *sql.Tx) error {
 
 // finishIn completes the job of ctx's handler within the handler's transaction.
 func (s *Store) finishIn(ctx context.Context, c gorm.ConnPool) error {
-	run, err := jobOf(ctx)
-	if err != nil {
-		return err
+	run, ok := ackbox.RunFrom(ctx)
+	if !ok {
+		return errors.New("outbox: the context is not a handler's: pass the ctx that Consume or FailAction was given")
 	}
 	job := run.Job
+	if job.Ledger == "" {
+		return s.receive(ctx, c, run)
+	}
 	switch {
 	case !validID(job.ID):
 		return fmt.Errorf("outbox: complete job %.100q: %w", job.ID, ackbox.ErrMissing)
@@ -130,11 +139,19 @@ func (s *Store) whyNot(ctx context.Context, c gorm.ConnPool, job ackbox.Job) err
 	case open && attempt == job.Attempt: // it has changed between the two statements
 		return fmt.Errorf("outbox: complete job %s: %w", job.ID, ackbox.ErrBusy)
 	}
-	// The time tells this call's own mark from one that somebody else has made after a
-	// savepoint of ours was rolled back.
+	if open {
+		return ackbox.ErrSuperseded
+	}
+	return finishedBefore(ctx, c, job, finished.Time)
+}
+
+// finishedBefore says what it means to a call of a handler that its job was finished at
+// a time: nothing, if it did that itself in this transaction. The time tells its own
+// mark from one that somebody else has made after a savepoint of ours was rolled back.
+func finishedBefore(ctx context.Context, c gorm.ConnPool, job ackbox.Job, finished time.Time) error {
 	by, at, ok := mark.From(ctx).Get()
 	switch {
-	case open || !ok || !finished.Equal(at):
+	case !ok || !finished.Equal(at):
 		return ackbox.ErrSuperseded
 	case by != nil && by == key(c):
 		return nil
@@ -154,16 +171,4 @@ func key(c gorm.ConnPool) any {
 func busyFile(err error) bool {
 	var e interface{ Code() int }
 	return errors.As(err, &e) && e.Code()&0xff == 5
-}
-
-// jobOf returns the ledger job whose handler ctx is in.
-func jobOf(ctx context.Context) (ackbox.Run, error) {
-	run, ok := ackbox.RunFrom(ctx)
-	if !ok {
-		return run, errors.New("outbox: the context is not a handler's: pass the ctx that Consume or FailAction was given")
-	}
-	if run.Job.Ledger == "" {
-		return run, fmt.Errorf("outbox: message %s has no row: it was published to the queue by another service, so Complete cannot guard it", run.Job.ID)
-	}
-	return run, nil
 }

@@ -25,6 +25,10 @@ var (
 	// completed its job already, in a transaction that is committed. What this one does
 	// besides would not happen together with the job: roll it back, or do all in one.
 	ErrCompleted = errors.New("outbox: this call of the handler has completed its job already, in another transaction, which is committed: call Complete once, in the transaction that has the effect")
+	// ErrNoIdentity is returned by Complete for a message without a row that came without
+	// an id. Its ID is a hash of what its producer said, so two messages that are equal
+	// in everything would be one, and the second one's effect would be lost.
+	ErrNoIdentity = errors.New("outbox: the message came without an id, so a copy of it cannot be told from another one that says the same: have its producer set message-id, name another place for it in worker.Queue.Messages.ID, or say there with worker.FromContent that equal messages are one")
 	// ErrNotMigrated is wrapped by the error of any method that misses a table or a
 	// column of the ledger: it was never made, or is older than this build.
 	ErrNotMigrated = errors.New("outbox: the jobs table, or a part of it, is not there: run store.Migrate")

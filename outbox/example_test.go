@@ -203,6 +203,8 @@ func ExampleStore_MigrationSQL() {
 	// CREATE INDEX ackbox_jobs_refused ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'refused';
 	// CREATE INDEX ackbox_jobs_held ON "public"."ackbox_jobs" (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;
 	// CREATE TABLE "public"."ackbox_jobs_instances" (
+	// CREATE TABLE "public"."ackbox_jobs_inbox" (
+	// CREATE INDEX ackbox_jobs_inbox_finished ON "public"."ackbox_jobs_inbox" (finished_at);
 	// COMMIT;
 }
 

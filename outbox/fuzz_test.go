@@ -111,7 +111,7 @@ func FuzzStatements(f *testing.F) {
 				if strings.ContainsAny(text, "{}") || d.numbered && strings.Contains(text, "?") {
 					t.Errorf("%s: %s", d.name, text)
 				}
-				if rest := strings.NewReplacer(made.table, "", versionTable(made.table), "", instancesTable(made.table), "").Replace(text); strings.Count(rest, `"`) > 0 {
+				if rest := strings.NewReplacer(made.table, "", versionTable(made.table), "", instancesTable(made.table), "", inboxTable(made.table), "").Replace(text); strings.Count(rest, `"`) > 0 {
 					t.Errorf("%s: a quoted name other than the table's: %s", d.name, text)
 				}
 			}

@@ -176,7 +176,7 @@ func (s *Store) migrationsAfter(version int) []string {
 		// A partitioned table has no storage of its own to set parameters for.
 		partitioned = " PARTITION BY RANGE (id);\nCREATE TABLE " + s.partition("default") + " PARTITION OF " + s.sql.table + " DEFAULT"
 	}
-	names := strings.NewReplacer("{table}", s.sql.table, "{instances}", instancesTable(s.sql.table), "{table_name}", s.cfg.Table, "{partitioned}", partitioned)
+	names := strings.NewReplacer("{table}", s.sql.table, "{instances}", instancesTable(s.sql.table), "{inbox}", inboxTable(s.sql.table), "{table_name}", s.cfg.Table, "{partitioned}", partitioned)
 	for v := version + 1; v <= schemaVersion; v++ {
 		text, err := migrations.ReadFile(fmt.Sprintf("migrations/%s_%d.sql", s.d.name, v))
 		if err != nil {
@@ -196,6 +196,10 @@ func (s *Store) versionTable() string { return versionTable(s.sql.table) }
 
 func instancesTable(table string) string {
 	return strings.TrimSuffix(table, `"`) + `_instances"`
+}
+
+func inboxTable(table string) string {
+	return strings.TrimSuffix(table, `"`) + `_inbox"`
 }
 
 func versionTable(table string) string {

@@ -19,6 +19,7 @@ type statements struct {
 	apply              string
 	complete, giveUp   string
 	finishedAt         string
+	receive, received  string
 	standings          string
 	beat               string
 	leave, giveBack    string
@@ -33,6 +34,7 @@ type statements struct {
 	rearm, resend      string
 	frontiers          string
 	purge, purgeDead   string
+	purgeInbox         string
 	nackedQueues       string
 	sentQueues         string
 	finishedQueues     string
@@ -84,7 +86,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	if cfg.Partitioned { // the other partitions are dropped whole
 		purged = partitionOf(table, "default")
 	}
-	tokens := strings.NewReplacer(append([]string{"{table}", table, "{instances}", instancesTable(table), "{purged}", purged, "{unfinished}", unfinished}, d.tokens...)...)
+	tokens := strings.NewReplacer(append([]string{"{table}", table, "{instances}", instancesTable(table), "{inbox}", inboxTable(table), "{purged}", purged, "{unfinished}", unfinished}, d.tokens...)...)
 	text := func(query string) string { return d.bind(tokens.Replace(query)) }
 
 	s := statements{table: table}
@@ -153,6 +155,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
 	s.finishedAt = text(`SELECT attempt, {unfinished}, {micros finished_at} FROM {table} WHERE id = {id ?}`)
 
+	s.inbox(text)
 	s.holders(d, text)
 	s.sweeps(d, text)
 

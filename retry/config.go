@@ -29,6 +29,8 @@ type Ledger interface {
 	// ago; PurgeDead those of dead jobs of all queues.
 	Purge(ctx context.Context, queue string, retention time.Duration, limit int) (int, error)
 	PurgeDead(ctx context.Context, retention time.Duration, limit int) (int, error)
+	// PurgeInbox deletes up to limit entries of the inbox that are older than retention.
+	PurgeInbox(ctx context.Context, retention time.Duration, limit int) (int, error)
 }
 
 // Sent is the part of the jobs table that holds jobs on their way.
@@ -87,7 +89,10 @@ const (
 	DefaultStuckAfter    = 10 * time.Minute
 	DefaultRetention     = 3 * 24 * time.Hour
 	DefaultDeadRetention = 90 * 24 * time.Hour
-	DefaultBatch         = 1000
+	// DefaultInboxRetention outlives a long weekend in which a message waits for a retry
+	// or a queue stands still.
+	DefaultInboxRetention = 7 * 24 * time.Hour
+	DefaultBatch          = 1000
 )
 
 // partitionsAhead is for how many days there are partitions: a weekend in which
@@ -111,6 +116,10 @@ type Config struct {
 	// DeadRetention is how long dead rows are kept. Default 90 days; up to 100
 	// years.
 	DeadRetention time.Duration
+	// InboxRetention is how long it is remembered which messages without a row were
+	// completed (outbox.Complete). A copy that comes after that runs again. Default 7
+	// days; up to 100 years.
+	InboxRetention time.Duration
 	// Batch bounds the rows of one statement; a sweep repeats it while it
 	// comes back full, queue by queue in turn, and logs every 5 s that it goes
 	// on. Default 1000; 1 to 10,000.
@@ -126,6 +135,7 @@ func (c Config) withDefaults() Config {
 	c.StuckAfter = cmp.Or(c.StuckAfter, DefaultStuckAfter)
 	c.Retention = cmp.Or(c.Retention, DefaultRetention)
 	c.DeadRetention = cmp.Or(c.DeadRetention, DefaultDeadRetention)
+	c.InboxRetention = cmp.Or(c.InboxRetention, DefaultInboxRetention)
 	c.Batch = cmp.Or(c.Batch, DefaultBatch)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -149,6 +159,9 @@ func (c Config) validate() error {
 	}
 	if c.DeadRetention < 0 || c.DeadRetention > maxRetention {
 		bad("DeadRetention is %v: want 0 (the default) or more, at most %v", c.DeadRetention, maxRetention)
+	}
+	if c.InboxRetention < 0 || c.InboxRetention > maxRetention {
+		bad("InboxRetention is %v: want 0 (the default) or more, at most %v", c.InboxRetention, maxRetention)
 	}
 	if c.Batch < 1 || c.Batch > 10_000 {
 		bad("Batch is %d: want 1 to 10000", c.Batch)

@@ -70,6 +70,8 @@ func (emptyLedger) Purge(context.Context, string, time.Duration, int) (int, erro
 
 func (emptyLedger) PurgeDead(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
+func (emptyLedger) PurgeInbox(context.Context, time.Duration, int) (int, error) { return 0, nil }
+
 func (emptyLedger) Ages(context.Context) ([]core.QueueAge, error) { return nil, nil }
 
 func (emptyLedger) Resend(context.Context, string, time.Time, time.Duration, int) (int, error) {

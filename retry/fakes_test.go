@@ -13,12 +13,13 @@ import (
 // store is a Store made of functions; nil ones find nothing. Its queues have
 // nacked and finished jobs; it has the queue "q" if none are named.
 type store struct {
-	queues    []string
-	rearm     func(ctx context.Context, queue string, limit int) (int, error)
-	purge     func(ctx context.Context, queue string, retention time.Duration, limit int) (int, error)
-	purgeDead func(ctx context.Context, retention time.Duration, limit int) (int, error)
-	ages      func(ctx context.Context) ([]core.QueueAge, error)
-	resend    func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
+	queues     []string
+	rearm      func(ctx context.Context, queue string, limit int) (int, error)
+	purge      func(ctx context.Context, queue string, retention time.Duration, limit int) (int, error)
+	purgeDead  func(ctx context.Context, retention time.Duration, limit int) (int, error)
+	purgeInbox func(ctx context.Context, retention time.Duration, limit int) (int, error)
+	ages       func(ctx context.Context) ([]core.QueueAge, error)
+	resend     func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
 
 	beat       func(core.Instance) error
 	leave      func(id string) error
@@ -82,6 +83,13 @@ func (s *store) PurgeDead(ctx context.Context, retention time.Duration, limit in
 		return 0, nil
 	}
 	return s.purgeDead(ctx, retention, limit)
+}
+
+func (s *store) PurgeInbox(ctx context.Context, retention time.Duration, limit int) (int, error) {
+	if s.purgeInbox == nil {
+		return 0, nil
+	}
+	return s.purgeInbox(ctx, retention, limit)
 }
 
 func (s *store) Ages(ctx context.Context) ([]core.QueueAge, error) {

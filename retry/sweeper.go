@@ -108,9 +108,12 @@ func (s *Sweeper) Purge(ctx context.Context) (int, error) {
 	dead := turn{"dead jobs", func(ctx context.Context) (int, error) {
 		return s.store.PurgeDead(ctx, s.cfg.DeadRetention, s.cfg.Batch)
 	}}
+	inbox := turn{"the inbox", func(ctx context.Context) (int, error) {
+		return s.store.PurgeInbox(ctx, s.cfg.InboxRetention, s.cfg.Batch)
+	}}
 	n, err := s.sweep(ctx, "purge", func(ctx context.Context) ([]turn, error) {
 		turns, err := finished(ctx)
-		return append(turns, dead), err
+		return append(turns, dead, inbox), err
 	})
 	return n, errors.Join(partitionsErr, err)
 }

@@ -55,7 +55,7 @@ func TestNewSweeperNamesWhatIsWrong(t *testing.T) {
 func TestRunSweepsBySchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var rearmed, purged, dead, looked int
+		var rearmed, purged, dead, inbox, looked int
 		s := &store{
 			rearm: func(context.Context, string, int) (int, error) { rearmed++; return 0, nil },
 			purge: func(_ context.Context, queue string, retention time.Duration, limit int) (int, error) {
@@ -72,6 +72,13 @@ func TestRunSweepsBySchedule(t *testing.T) {
 				}
 				return 0, nil
 			},
+			purgeInbox: func(_ context.Context, retention time.Duration, limit int) (int, error) {
+				inbox++
+				if retention != retry.DefaultInboxRetention || limit != 7 {
+					t.Errorf("PurgeInbox(%v, %d)", retention, limit)
+				}
+				return 0, nil
+			},
 			ages: nil,
 		}
 		b := waiting(func(string) (int, error) { looked++; return 0, nil })
@@ -85,8 +92,8 @@ func TestRunSweepsBySchedule(t *testing.T) {
 		if took := time.Since(start); took != 10*time.Minute+time.Second/2 {
 			t.Errorf("Run took %v", took)
 		}
-		if rearmed != 120 || purged != 10 || dead != 10 || looked != 0 {
-			t.Errorf("rearmed %d times, purged %d and %d, looked %d; want 120, 10, 10 and 0", rearmed, purged, dead, looked)
+		if rearmed != 120 || purged != 10 || dead != 10 || inbox != 10 || looked != 0 {
+			t.Errorf("rearmed %d times, purged %d, %d and %d, looked %d; want 120, 10, 10, 10 and 0", rearmed, purged, dead, inbox, looked)
 		}
 	})
 }

@@ -80,6 +80,9 @@ const (
 	// Held means that another instance, which is alive, holds the job: the ledger
 	// has it, and sends it again should that instance die.
 	Held
+	// GivenUp means, of a message without a row, that it was given up in this round
+	// already, and may not have reached the dead queue since.
+	GivenUp
 )
 
 // String returns the verdict in lower case.
@@ -97,6 +100,8 @@ func (v Verdict) String() string {
 		return "started"
 	case Held:
 		return "held"
+	case GivenUp:
+		return "given up"
 	}
 	return fmt.Sprintf("verdict(%d)", int(v))
 }

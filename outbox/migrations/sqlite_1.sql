@@ -57,3 +57,12 @@ CREATE TABLE {instances} (
 	since      text    NOT NULL,
 	seen_at    text    NOT NULL
 ) STRICT;
+CREATE TABLE {inbox} (
+	queue       text    NOT NULL,
+	id          text    NOT NULL,
+	round       integer NOT NULL CHECK (round >= 0),
+	dead        integer NOT NULL,
+	finished_at text    NOT NULL CHECK (strftime('%Y-%m-%d %H:%M:%f', finished_at) IS finished_at),
+	PRIMARY KEY (queue, id)
+) STRICT;
+CREATE INDEX {table_name}_inbox_finished ON {inbox} (finished_at);

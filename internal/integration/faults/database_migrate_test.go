@@ -26,7 +26,7 @@ func migrate(ctx context.Context, cfg shop.Config) error {
 func TestMigrateTogetherAndOneKilled(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.exec(`DROP TABLE ackbox_jobs, ackbox_jobs_instances, ackbox_jobs_migrations`)
+	s.exec(`DROP TABLE ackbox_jobs, ackbox_jobs_instances, ackbox_jobs_inbox, ackbox_jobs_migrations`)
 	// The first table's name is taken by a transaction that does not end: whoever
 	// has the lock stands still.
 	tx := s.db.WithContext(s.ctx).Begin()

@@ -23,6 +23,7 @@ var (
 	grants = []string{
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs TO app;",
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_instances TO app;",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_inbox TO app;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO app;",
 		"GRANT INSERT ON ackbox_jobs TO enqueuer;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO enqueuer;",

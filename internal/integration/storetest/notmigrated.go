@@ -54,6 +54,11 @@ func notMigrated(e *env) {
 			calls["Resend"] = func() error { _, err := s.Resend(e.ctx, "q", time.Now(), 0, 1); return err }
 			calls["Rearm"] = func() error { _, err := s.Rearm(e.ctx, "q", 1); return err }
 			calls["Purge"] = func() error { _, err := s.Purge(e.ctx, "q", 0, 1); return err }
+			calls["Received"] = func() error { _, err := s.Received(e.ctx, message("q", "1", 0)); return err }
+			calls["PurgeInbox"] = func() error { _, err := s.PurgeInbox(e.ctx, 0, 1); return err }
+			calls["Complete of a message"] = func() error {
+				return e.db.Transaction(func(tx *gorm.DB) error { return s.Complete(e.handling(message("q", "1", 0), nil), tx) })
+			}
 			calls["Counts"] = func() error { _, err := s.Counts(e.ctx); return err }
 			calls["Cancel"] = func() error { _, err := s.Cancel(e.ctx, id); return err }
 			calls["Enqueue"] = func() error {

@@ -122,6 +122,12 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Complete/Twice", completeTwice},
 		{"Complete/Savepoint", completeInSavepoint},
 		{"Complete/Zombie", completeByZombie},
+		{"Inbox/Once", inboxOnce},
+		{"Inbox/GivenUp", inboxGivenUp},
+		{"Inbox/Twice", inboxTwice},
+		{"Inbox/Refuses", inboxRefuses},
+		{"Inbox/AtOnce", inboxAtOnce},
+		{"Inbox/Purge", inboxPurge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
