@@ -17,10 +17,10 @@ import (
 // else tx does therefore happens once, however often the job is delivered. Called
 // again in the same transaction it does nothing more.
 //
-// A message without a row, which others publish, has its queue and its id recorded
-// instead, in the table <table>_inbox, for as long as retry.Config.InboxRetention says:
-// copies of it that come later are told by that. So its effect happens once, too, per
-// queue and id. One that came without an id is refused with [ErrNoIdentity].
+// A message without a row, which somebody else has published, is completed by an entry of
+// its queue and id in the inbox, the table <table>_inbox; what is said here of a job's row
+// holds for that. See "Messages without a row" in the package's documentation. One whose
+// id says nothing is refused with [ErrNoIdentity].
 //
 // It returns [ackbox.ErrSuperseded] if another copy has finished the job, or a later
 // try took over: return that error from the transaction, so that it rolls
@@ -28,9 +28,10 @@ import (
 // charging a try. Where this very call of the handler has completed the job before, in
 // another transaction that is committed, it returns [ErrCompleted].
 //
-// It waits for the row if the dispatcher has it locked, for at most Config.WireTimeout
-// and Config.StatementTimeout, which is how long a destination that gives no answer may
-// hold it, or until ctx ends; that deadline ends tx, too. When it has passed the error
+// It waits for the row if the dispatcher has it locked, or another copy's transaction,
+// for at most Config.WireTimeout and Config.StatementTimeout, which is how long a
+// destination that gives no answer may hold it, or until ctx ends; that deadline ends tx,
+// too. When it has passed the error
 // is [ackbox.ErrBusy]: return it likewise, and the worker tries again without charging
 // a try. The same error comes where the database would not wait so long (lock_timeout,
 // statement_timeout), where it broke a deadlock and, in a transaction of REPEATABLE

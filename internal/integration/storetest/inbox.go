@@ -217,9 +217,9 @@ func inboxAtOnce(e *env) {
 				if n < 3 { // these never commit
 					after = errChangedMind
 				}
-				for {
+				for tries := 1; ; tries++ {
 					err := effect(e.handling(message("orders", fmt.Sprint(i), 0), nil), e.db, after)
-					if errors.Is(err, ackbox.ErrBusy) {
+					if errors.Is(err, ackbox.ErrBusy) && tries < 100 {
 						continue // a worker tries again, too
 					}
 					if err != nil && !errors.Is(err, ackbox.ErrSuperseded) && !errors.Is(err, errChangedMind) {
