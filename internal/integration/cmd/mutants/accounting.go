@@ -8,7 +8,7 @@ const inAccounting = "internal/integration/accounting"
 var accounting = []mutant{
 	{
 		4, "leave messages to the broker's limit", "worker/admit.go",
-		"return h.Returns >= maxReturns }", "return h.Returns >= 1000*maxReturns }",
+		"\treturn maxReturns\n", "\treturn 1000 * maxReturns\n",
 		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
 	},
 	{
