@@ -1,7 +1,11 @@
 package interop_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +16,10 @@ import (
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
+
+// orphaned is in the error of a copy whose like was given up by a worker that was killed
+// between its FailAction and the dead queue, or is in there already.
+const orphaned = "given up before"
 
 // checkDead looks at the dead messages of a queue, as another program sees them and as
 // the broker tells of them, and returns all their copies.
@@ -26,17 +34,14 @@ func checkDead(t *testing.T, node *servers.RabbitMQ, b *rabbitmq.Broker, queue s
 		copies = append(copies, same...)
 	}
 	for _, m := range copies {
-		n := numberIn(m.Error)
+		n := numberIn(t, m)
 		w := wanted(client, n)
 		switch {
 		case !w.always, m.Kind != w.kind, m.Exchange != w.exchange, m.RoutingKey != w.key, m.Queue != queue, m.Attempt != maxAttempts,
-			!strings.Contains(m.Error, errNoStock.Error()), m.FirstSeen.IsZero(), m.DiedAt.Before(m.FirstSeen), time.Since(m.DiedAt) > time.Hour,
+			!strings.Contains(m.Error, errNoStock.Error()) && !strings.Contains(m.Error, orphaned), m.FirstSeen.IsZero(), m.DiedAt.Before(m.FirstSeen), time.Since(m.DiedAt) > time.Hour,
 			w.hasID != (m.ID == fmt.Sprintf("%s-%d", client, n)):
 			t.Errorf("%s: dead message of order %d: kind %q, exchange %q, key %q, queue %q, attempt %d, id %q, error %q, first seen %v, died %v, want %+v",
 				queue, n, m.Kind, m.Exchange, m.RoutingKey, m.Queue, m.Attempt, m.ID, m.Error, m.FirstSeen, m.DiedAt, w)
-		}
-		if m.Message == nil {
-			t.Errorf("%s: dead message of order %d does not say what it came as", queue, n)
 		}
 	}
 	withChannel(t, node.URL(), func(ch *amqp.Channel) error { return checkHeaders(t, ch, queue+".dead", len(copies)) })
@@ -67,17 +72,17 @@ func checkHeaders(t *testing.T, ch *amqp.Channel, queue string, n int) error {
 	return nil
 }
 
-// requeue brings the dead messages of a queue back by two filters. What a filter moves
-// is what its dry run has told.
+// requeue brings the dead messages of a queue back by filters. What a filter moves is
+// what its dry run has told.
 func requeue(t *testing.T, b *rabbitmq.Broker, queue string) {
 	t.Helper()
-	for _, filter := range []ackbox.DeadFilter{{Kind: "order.unnamed"}, {Exchange: exchange}, {Error: errNoStock.Error()}} {
+	for _, filter := range []ackbox.DeadFilter{{Kind: "order.unnamed"}, {Exchange: exchange}, {Error: errNoStock.Error()}, {Error: orphaned}} {
 		dry, err := b.Dead(t.Context(), queue, filter, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
 		moved, err := b.RequeueDead(t.Context(), queue, filter, 1000)
-		if err != nil || moved != dry.Matched || moved == 0 {
+		if err != nil || moved != dry.Matched || (moved == 0 && filter.Error != orphaned) {
 			t.Errorf("%s: %+v moves %d (%v), its dry run has told %d", queue, filter, moved, err, dry.Matched)
 		}
 	}
@@ -105,9 +110,20 @@ func empty(t *testing.T, node *servers.RabbitMQ, queue string) error {
 	return nil
 }
 
-// numberIn finds the order's number in an error such as "order js-17: no stock".
-func numberIn(text string) int {
-	_, rest, _ := strings.Cut(text, "order ")
-	order, _, _ := strings.Cut(rest, ":")
-	return number(order)
+// numberIn is the order's number that a dead message has in its body.
+func numberIn(t *testing.T, m ackbox.DeadMessage) int {
+	t.Helper()
+	var body io.Reader = bytes.NewReader(m.Message.Body)
+	if m.Message.ContentEncoding == "gzip" {
+		unzipped, err := gzip.NewReader(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = unzipped
+	}
+	var o order
+	if err := json.NewDecoder(body).Decode(&o); err != nil {
+		t.Fatal(err)
+	}
+	return number(o.Order)
 }

@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import time
+from decimal import Decimal
 
 import pika
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPChannelError, AMQPConnectionError
 
 QUEUE, EXCHANGE, PREFIX = (os.environ[v] for v in ("QUEUE", "EXCHANGE", "PREFIX"))
 COUNT = int(os.environ["COUNT"])
@@ -27,7 +28,7 @@ def order(n):
         p.message_id = f"{PREFIX}-{n}"
     if n % 5 == 0:
         p.headers.update({
-            "binary": b"\xff\x00\xfe", "nothing": None, "yes": True, "count": 42, "ratio": 0.5,
+            "binary": b"\xff\x00\xfe", "nothing": None, "yes": True, "count": 42, "ratio": Decimal("0.5"),  # pika 1.2 has no floats
             "nested": {"tags": ["a", 1], "deeper": {"empty": None}},
         })
         p.priority = n % 4
@@ -75,7 +76,7 @@ def main():
                     say(confirmed=COUNT - len(todo))
                 time.sleep(PACE)
             conn.close()
-        except (AMQPError, OSError) as err:
+        except (AMQPConnectionError, AMQPChannelError, OSError) as err:
             print(f"connection {connections}: {err!r}", file=sys.stderr, flush=True)
             time.sleep(0.2)
     say(published=COUNT, again=sent - COUNT, connections=connections)
