@@ -46,7 +46,7 @@ var foreign = []mutant{
 	},
 	{
 		4, "return what cannot be put aside", "worker/copier.go",
-		"\t\tc.held.Go(func() { c.hold(work, h, told, publish, err) })\n", "\t\th.requeue()\n",
+		"if errors.Is(err, ackbox.ErrClosed) || c.isStopping()", "if err != nil || c.isStopping()",
 		[]suite{{inWorker, "TestCopiesAreHeldBack"}},
 	},
 	{
