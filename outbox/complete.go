@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"reflect"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -19,10 +17,10 @@ import (
 // else tx does therefore happens once, however often the job is delivered. Called
 // again in the same transaction it does nothing more.
 //
-// A message without a row, which others publish, has its queue and its id recorded
-// instead, in the table <table>_inbox, for as long as retry.Config.InboxRetention says:
-// copies of it that come later are told by that. So its effect happens once, too, per
-// queue and id. One that came without an id is refused with [ErrNoIdentity].
+// A message without a row, which somebody else has published, is completed by an entry of
+// its queue and id in the inbox, the table <table>_inbox; what is said here of a job's row
+// holds for that. See "Messages without a row" in the package's documentation. One whose
+// id says nothing is refused with [ErrNoIdentity].
 //
 // It returns [ackbox.ErrSuperseded] if another copy has finished the job, or a later
 // try took over: return that error from the transaction, so that it rolls
@@ -30,9 +28,10 @@ import (
 // charging a try. Where this very call of the handler has completed the job before, in
 // another transaction that is committed, it returns [ErrCompleted].
 //
-// It waits for the row if the dispatcher has it locked, for at most Config.WireTimeout
-// and Config.StatementTimeout, which is how long a destination that gives no answer may
-// hold it, or until ctx ends; that deadline ends tx, too. When it has passed the error
+// It waits for the row if the dispatcher has it locked, or another copy's transaction,
+// for at most Config.WireTimeout and Config.StatementTimeout, which is how long a
+// destination that gives no answer may hold it, or until ctx ends; that deadline ends tx,
+// too. When it has passed the error
 // is [ackbox.ErrBusy]: return it likewise, and the worker tries again without charging
 // a try. The same error comes where the database would not wait so long (lock_timeout,
 // statement_timeout), where it broke a deadlock and, in a transaction of REPEATABLE
@@ -88,8 +87,7 @@ func (s *Store) finishIn(ctx context.Context, c gorm.ConnPool) error {
 	case own != job.Ledger:
 		return fmt.Errorf("outbox: job %s has its row in ledger %.100s, and this Store is of ledger %s: complete it with the Store that its worker has", job.ID, job.Ledger, own)
 	}
-	// A dispatcher holds a row for so long while its destination gives no answer.
-	bounded, cancel := context.WithTimeout(ctx, s.cfg.WireTimeout+s.cfg.StatementTimeout)
+	bounded, cancel := s.patience(ctx)
 	defer cancel()
 	query, args := s.sql.complete, []any{job.ID, job.Attempt}
 	if run.Cause != nil {
@@ -101,24 +99,11 @@ func (s *Store) finishIn(ctx context.Context, c gorm.ConnPool) error {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return s.whyNot(ctx, c, job)
-	case err != nil && ctx.Err() == nil && (bounded.Err() != nil || notHad(err)):
-		return fmt.Errorf("outbox: complete job %s: %w: %w", job.ID, ackbox.ErrBusy, err)
 	case err != nil:
-		return fmt.Errorf("outbox: complete job %s: %w", job.ID, explain(err))
+		return notCompleted(ctx, bounded, "job "+job.ID, err)
 	}
 	mark.From(ctx).Set(key(c), at.Time)
 	return nil
-}
-
-// notHad reports whether a row could not be had because of somebody else: a lock or a
-// statement took longer than somebody allows, a deadlock was broken, the row changed
-// under a transaction that must not see that. Nothing about the job has failed.
-func notHad(err error) bool {
-	switch sqlState(err) {
-	case "55P03", "57014", "40P01", "40001":
-		return true
-	}
-	return busyFile(err)
 }
 
 // whyNot says why a job could not be completed.
@@ -132,43 +117,12 @@ func (s *Store) whyNot(ctx context.Context, c gorm.ConnPool, job ackbox.Job) err
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("outbox: complete job %s: %w", job.ID, ackbox.ErrMissing)
-	case err != nil && ctx.Err() == nil && (bounded.Err() != nil || notHad(err)):
-		return fmt.Errorf("outbox: complete job %s: %w: %w", job.ID, ackbox.ErrBusy, err)
 	case err != nil:
-		return fmt.Errorf("outbox: complete job %s: %w", job.ID, err)
+		return notCompleted(ctx, bounded, "job "+job.ID, err)
 	case open && attempt == job.Attempt: // it has changed between the two statements
 		return fmt.Errorf("outbox: complete job %s: %w", job.ID, ackbox.ErrBusy)
-	}
-	if open {
+	case open:
 		return ackbox.ErrSuperseded
 	}
-	return finishedBefore(ctx, c, job, finished.Time)
-}
-
-// finishedBefore says what it means to a call of a handler that its job was finished at
-// a time: nothing, if it did that itself in this transaction. The time tells its own
-// mark from one that somebody else has made after a savepoint of ours was rolled back.
-func finishedBefore(ctx context.Context, c gorm.ConnPool, job ackbox.Job, finished time.Time) error {
-	by, at, ok := mark.From(ctx).Get()
-	switch {
-	case !ok || !finished.Equal(at):
-		return ackbox.ErrSuperseded
-	case by != nil && by == key(c):
-		return nil
-	}
-	return fmt.Errorf("outbox: complete job %s: %w", job.ID, ErrCompleted)
-}
-
-// key is what a transaction is told by, nil if it cannot be.
-func key(c gorm.ConnPool) any {
-	if !reflect.TypeOf(c).Comparable() {
-		return nil
-	}
-	return c
-}
-
-// busyFile reports whether a SQLite file was locked by another writer.
-func busyFile(err error) bool {
-	var e interface{ Code() int }
-	return errors.As(err, &e) && e.Code()&0xff == 5
+	return finishedBefore(ctx, c, "job "+job.ID, finished.Time)
 }

@@ -76,6 +76,8 @@ var postgresDialect = &dialect{
 		"{micros max(sent_at)}", micros("max(sent_at)"),
 		"{in ids}", "= ANY(?::uuid[])",
 		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",
+		"{place}", "ctid",
+		"{place in picked}", "ctid = ANY (ARRAY(SELECT place FROM picked))",
 		"{names}", "jsonb_array_elements_text(?::jsonb) AS q(queue)",
 		// The rows are locked by this transaction since the claim.
 		"{in batch}", "id = ANY(?::uuid[])",
@@ -164,6 +166,8 @@ var sqliteDialect = &dialect{
 		"{t.id}", "id", // RETURNING knows no alias
 		"{in ids}", "IN (SELECT value FROM json_each(?))",
 		"{in picked}", "id IN (SELECT id FROM picked)",
+		"{place}", "rowid",
+		"{place in picked}", "rowid IN (SELECT place FROM picked)",
 		"{names}", "(SELECT value AS queue FROM json_each(?)) AS q",
 		// Nothing was locked since the claim: a worker may have moved the row on.
 		"{in batch}", "(id, attempt, resend) IN (SELECT value ->> 'id', value ->> 'attempt', value ->> 'resend' FROM json_each(?))",

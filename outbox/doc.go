@@ -17,13 +17,15 @@
 //   - Every statement runs under a deadline and touches a bounded number of rows.
 //   - A job that is known to run in a live process is not started in another; see
 //     "Who has a job in hand" below.
+//   - The effect of a message without a row, which somebody else has published, happens
+//     once, too, where its handler calls Complete; see "Messages without a row" below.
 //   - A queue's backlog, however long, never delays the jobs of another: each queue
 //     that has due jobs has its share of every batch.
 //
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
 // Complete), the dispatcher (Relay), the worker (Beat, Start, Hold, Reconcile, Refused,
 // Finish, Leave), the sweeps (Rearm, TakeBack, Ages, Resend, Unattended, Purge,
-// MakePartitions, DropPartitions) and operators (Get, List, Counts, Requeue, Cancel).
+// PurgeInbox, MakePartitions, DropPartitions) and operators (Get, List, Counts, Requeue, Cancel).
 //
 // PostgreSQL 15 or newer is the database to run on. SQLite is served through
 // the same API for one process: the embedded default and users' tests.
@@ -49,6 +51,43 @@
 // Not covered is what cannot be: a job is on record a second after it was taken, unless
 // it was asked for (a redelivery, a retry), and an instance that was frozen for longer
 // than 15 s may still be running what others were given. attempt guards the outcomes.
+//
+// # Messages without a row
+//
+// What somebody else publishes to a work queue has no row here, and its tries are counted
+// in the broker. There may be several copies of it all the same: the producer sends it
+// again when it hears nothing, and a worker dies between its commit and the
+// acknowledgement. So [Complete] enters its identity, which is the queue and the id, in
+// the table <table>_inbox, in the transaction that has the effect:
+//
+//   - A copy that comes later gets ErrSuperseded, and one that comes at the same time
+//     waits for what becomes of the first. It costs one INSERT, and nothing before it.
+//   - With a rollback there is no entry, and the next copy has the effect.
+//   - FailAction enters the message as given up. What Consume would do is not done any
+//     more, and FailAction's effect happens once, too: a copy in the same round gets
+//     ErrSuperseded, upon which the worker sees that the message is in the dead queue.
+//     A round ends with a requeue from there, and a later round may complete the message,
+//     or give it up again. What is completed stays so, however often it is requeued.
+//   - Each queue has its own copy of an event, and so its own effect.
+//   - What runs beside the transaction, a mail or a call of another service, may happen
+//     more than once, as with a job.
+//
+// Entries are kept for retry.Config.InboxRetention; a copy that comes later than that is
+// taken for a new message. The inbox belongs to one jobs table of one database: where
+// several applications share a queue, each sees its own only, and code that completes in
+// another table than its neighbour on the same queue guards nothing.
+//
+// The id is the producer's: message-id, or what worker.Queue.Messages.ID names. It has to
+// be one for each thing that happened, and the same when that is sent again. A message
+// that came without one is refused with [ErrNoIdentity], since its ID is a hash of what it
+// says: of two orders for the same book one would be lost.
+//
+// Or let the ledger take the message over. A handler that does nothing but [Enqueue] a job
+// with what the message says, and Complete, both in one transaction, makes exactly one job
+// of it. From then on that has all that a row gives: any delay between its tries, nothing
+// lost with the broker's disk, its place among dead jobs, one timeline in SQL. It costs a
+// second trip through the broker. So Complete alone is for effects that take a moment and
+// a message that the broker may keep; take over what is slow, precious or to be watched.
 //
 // # PgBouncer
 //

@@ -83,14 +83,12 @@ type Broker interface {
 
 // Defaults of [Config].
 const (
-	DefaultRearm         = "@every 5s"
-	DefaultResend        = "@every 30s"
-	DefaultPurge         = "@every 1m"
-	DefaultStuckAfter    = 10 * time.Minute
-	DefaultRetention     = 3 * 24 * time.Hour
-	DefaultDeadRetention = 90 * 24 * time.Hour
-	// DefaultInboxRetention outlives a long weekend in which a message waits for a retry
-	// or a queue stands still.
+	DefaultRearm          = "@every 5s"
+	DefaultResend         = "@every 30s"
+	DefaultPurge          = "@every 1m"
+	DefaultStuckAfter     = 10 * time.Minute
+	DefaultRetention      = 3 * 24 * time.Hour
+	DefaultDeadRetention  = 90 * 24 * time.Hour
 	DefaultInboxRetention = 7 * 24 * time.Hour
 	DefaultBatch          = 1000
 )
@@ -117,7 +115,11 @@ type Config struct {
 	// years.
 	DeadRetention time.Duration
 	// InboxRetention is how long it is remembered which messages without a row were
-	// completed (outbox.Complete). A copy that comes after that runs again. Default 7
+	// completed or given up (outbox.Complete). A copy that comes later is taken for a new
+	// message, so it should exceed what lies between two copies at most: the time until
+	// the producer gives up sending again, all tries of a message, a weekend in which a
+	// queue stands still, and what lies in a dead queue before it is requeued, if that
+	// may be a copy of what was completed. A million messages take some 200 MB. Default 7
 	// days; up to 100 years.
 	InboxRetention time.Duration
 	// Batch bounds the rows of one statement; a sweep repeats it while it

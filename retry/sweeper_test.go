@@ -31,8 +31,8 @@ func TestNewSweeperNamesWhatIsWrong(t *testing.T) {
 		"never comes":   {s, b, retry.Config{Purge: "0 0 30 2 *"}, []string{"its time never comes"}},
 		"ranges": {
 			s, b,
-			retry.Config{StuckAfter: time.Millisecond, Retention: -1, DeadRetention: -1, Batch: -1},
-			[]string{"Config.StuckAfter is 1ms: want at least 1s", "Config.Retention is -1ns", "Config.DeadRetention is -1ns", "Config.Batch is -1: want 1 to 10000"},
+			retry.Config{StuckAfter: time.Millisecond, Retention: -1, DeadRetention: -1, InboxRetention: -1, Batch: -1},
+			[]string{"Config.StuckAfter is 1ms: want at least 1s", "Config.Retention is -1ns", "Config.DeadRetention is -1ns", "Config.InboxRetention is -1ns", "Config.Batch is -1: want 1 to 10000"},
 		},
 		"large batch": {s, b, retry.Config{Batch: 10_001}, []string{"Config.Batch is 10001"}},
 	}

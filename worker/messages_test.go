@@ -226,7 +226,15 @@ func TestInboxIsAsked(t *testing.T) {
 		last := foreign("m")
 		last.Attempt = 10
 		superseded = errFailed
-		says(core.Stale, nil)
+		asked := 0
+		b.ledger.set(func(l *ledger) {
+			l.received = func(ackbox.Job) (core.Verdict, error) {
+				if asked++; asked == 1 { // before it runs
+					return core.Started, nil
+				}
+				return core.Stale, nil
+			}
+		})
 		b.deliver(last)
 		b.expect("ack m")
 		if failed > 0 {

@@ -82,19 +82,21 @@ CREATE TABLE {instances} (
 	autovacuum_vacuum_scale_factor = 0,
 	autovacuum_vacuum_threshold = 500
 );
--- Messages without a row whose handler has completed them: what copies of them are told by.
+-- Messages without a row whose handlers have completed them: a copy is told by that.
 CREATE TABLE {inbox} (
-	queue       text        NOT NULL,
-	id          text        NOT NULL,
-	-- How many tries it had before it was last requeued from a dead queue.
+	-- Compared by their bytes: no upgrade of the server's locales may reorder this key.
+	queue       text        COLLATE "C" NOT NULL,
+	id          text        COLLATE "C" NOT NULL,
+	-- The tries that were made before it was last requeued from a dead queue.
 	round       int         NOT NULL CHECK (round >= 0),
-	-- It was given up, so another round may complete it.
+	-- It was given up, and a later round may complete it.
 	dead        boolean     NOT NULL,
 	finished_at timestamptz NOT NULL CHECK (isfinite(finished_at)),
 	PRIMARY KEY (queue, id)
 ) WITH (
 	autovacuum_vacuum_scale_factor = 0.01,
 	autovacuum_vacuum_threshold = 1000,
-	autovacuum_vacuum_insert_scale_factor = 0.05
+	autovacuum_vacuum_insert_scale_factor = 0.05,
+	autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX {table_name}_inbox_finished ON {inbox} (finished_at);

@@ -71,6 +71,7 @@ func TestReadOnlySessionsAreThrownAway(t *testing.T) {
 			{"Rearm", 0, func() error { _, err := s.Rearm(t.Context(), "default", 1); return err }},
 			{"Resend", 0, func() error { _, err := s.Resend(t.Context(), "default", time.Now(), 0, 1); return err }},
 			{"Purge", 0, func() error { _, err := s.Purge(t.Context(), "default", 0, 1); return err }},
+			{"PurgeInbox", 0, func() error { _, err := s.PurgeInbox(t.Context(), 0, 1); return err }},
 			{"PurgeDead", 0, func() error { _, err := s.PurgeDead(t.Context(), 0, 1); return err }},
 		} {
 			makeReadOnly(t, pool, sessions)

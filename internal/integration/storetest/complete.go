@@ -114,9 +114,6 @@ func completeRefused(e *env) {
 		e.wantError(err, words...)
 	}
 	refused(e.ctx, "not a handler's")
-	foreign := job
-	foreign.Ledger = ""
-	refused(ackbox.WithRun(e.ctx, ackbox.Run{Job: foreign}), id, "no row")
 	for _, change := range []func(*ackbox.Job){
 		func(j *ackbox.Job) { j.ID = "7" },
 		func(j *ackbox.Job) { j.ID = outbox.NewID() },

@@ -38,7 +38,6 @@ func (e *env) wantReceived(job ackbox.Job, want core.Verdict) {
 // becomes of its copies.
 func inboxOnce(e *env) {
 	e.store()
-	e.makeOrders()
 	m := message("orders", "o-1 ß", 0)
 	e.wantReceived(m, core.Started)
 	if err := effect(e.handling(m, nil), e.db, errChangedMind); !errors.Is(err, errChangedMind) {
@@ -67,32 +66,51 @@ func inboxOnce(e *env) {
 	e.wantRows(0, 3)
 }
 
-// What was given up stays so for its round; another one may complete it.
+// What was given up stays so for its round, and the worker is told that it may not be in
+// the dead queue yet; a later round may complete it, or give it up again.
 func inboxGivenUp(e *env) {
 	e.store()
-	e.makeOrders()
 	cause := errors.New("no")
 	first, second := message("orders", "o", 0), message("orders", "o", 2)
 	e.must(effect(e.handling(first, cause), e.db, nil))
 	e.wantReceived(first, core.GivenUp)
 	e.wantReceived(second, core.Started)
 	for _, again := range []error{nil, cause} {
-		if err := effect(e.handling(first, again), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
-			e.Errorf("the same round: %v", err)
-		}
+		e.wantRefused(effect(e.handling(first, again), e.db, nil))
 	}
 	e.must(effect(e.handling(second, cause), e.db, nil))
-	e.wantReceived(first, core.Stale) // an old copy: the newer one is where it belongs
+	e.wantReceived(first, core.Stale) // the newer one is where it belongs
 	e.wantReceived(second, core.GivenUp)
+	e.wantRefused(effect(e.handling(first, nil), e.db, nil))
+	e.wantRefused(effect(e.handling(second, nil), e.db, nil))
 	third := message("orders", "o", 3)
+	if err := effect(e.handling(third, nil), e.db, errChangedMind); !errors.Is(err, errChangedMind) {
+		e.Error(err)
+	}
+	e.wantReceived(second, core.GivenUp) // nothing of the third's remains
 	e.must(effect(e.handling(third, nil), e.db, nil))
 	for _, m := range []ackbox.Job{first, second, third, message("orders", "o", 9)} {
 		e.wantReceived(m, core.Stale)
-		if err := effect(e.handling(m, nil), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {
-			e.Errorf("round %d: %v", m.AttemptsBefore, err)
+		for _, again := range []error{nil, cause} {
+			e.wantRefused(effect(e.handling(m, again), e.db, nil))
 		}
 	}
 	e.wantRows(0, 3)
+	// A round is what a header says, and there anything may stand.
+	for i, forged := range []int{-1, 1 << 40} {
+		m := message("orders", fmt.Sprint(i), forged)
+		e.must(effect(e.handling(m, cause), e.db, nil))
+		e.wantReceived(m, core.GivenUp)
+		e.wantRefused(effect(e.handling(m, nil), e.db, nil))
+	}
+}
+
+// wantRefused checks that err is that of a copy.
+func (e *env) wantRefused(err error) {
+	e.Helper()
+	if !errors.Is(err, ackbox.ErrSuperseded) || errors.Is(err, outbox.ErrCompleted) {
+		e.Errorf("a copy: %v; want ErrSuperseded", err)
+	}
 }
 
 // Within one call of a handler it is as with a row.
@@ -113,6 +131,47 @@ func inboxTwice(e *env) {
 		if err = e.db.Transaction(twice); !errors.Is(err, outbox.ErrCompleted) || errors.Is(err, ackbox.ErrSuperseded) {
 			e.Errorf("in another transaction: %v", err)
 		}
+		// Another call of a handler is another matter.
+		e.wantRefused(effect(e.handling(m, cause), e.db, nil))
+	}
+	// Another copy has entered it after the savepoint was rolled back.
+	m := message("orders", "savepoint", 0)
+	ctx := e.handling(m, nil)
+	e.wantRefused(e.db.Transaction(func(tx *gorm.DB) error {
+		_ = tx.Transaction(func(tx *gorm.DB) error { return errors.Join(outbox.Complete(ctx, tx), errChangedMind) })
+		e.must(tx.Exec("INSERT INTO " + e.inbox() + " (queue, id, round, dead, finished_at) VALUES ('orders', 'savepoint', 0, false, " + e.at(time.Second) + ")").Error)
+		return outbox.Complete(ctx, tx)
+	}))
+	// Code that uses database/sql.
+	pool, err := e.db.DB()
+	e.must(err)
+	m = message("orders", "sql", 0)
+	for _, want := range []error{nil, ackbox.ErrSuperseded} {
+		tx, err := pool.BeginTx(e.ctx, nil)
+		e.must(err)
+		if err := e.store().CompleteTx(e.handling(m, nil), tx); !errors.Is(err, want) {
+			e.Errorf("CompleteTx: %v, want %v", err, want)
+		}
+		e.must(tx.Commit())
+	}
+	e.wantRows(0, 0)
+}
+
+// Each jobs table of a database has its own inbox, and a transaction of another database
+// is refused.
+func inboxOfEachTable(e *env) {
+	first := e.store()
+	cfg := e.config()
+	cfg.Table = "another"
+	second := e.newStore(cfg)
+	m := message("orders", "1", 0)
+	for _, s := range []*outbox.Store{first, second} {
+		e.must(e.db.Transaction(func(tx *gorm.DB) error { return s.Complete(e.handling(m, nil), tx) }))
+		e.wantRefused(e.db.Transaction(func(tx *gorm.DB) error { return s.Complete(e.handling(m, nil), tx) }))
+	}
+	err := e.db.Transaction(func(tx *gorm.DB) error { return outbox.Complete(e.handling(m, nil), tx) })
+	if !errors.Is(err, outbox.ErrNoStore) {
+		e.Errorf("of two Stores: %v", err)
 	}
 }
 
@@ -149,7 +208,6 @@ func inboxRefuses(e *env) {
 // their transactions commit.
 func inboxAtOnce(e *env) {
 	e.store()
-	e.makeOrders()
 	const messages, copies = 20, 6
 	var wait sync.WaitGroup
 	for i := range messages {
@@ -159,9 +217,9 @@ func inboxAtOnce(e *env) {
 				if n < 3 { // these never commit
 					after = errChangedMind
 				}
-				for {
+				for tries := 1; ; tries++ {
 					err := effect(e.handling(message("orders", fmt.Sprint(i), 0), nil), e.db, after)
-					if errors.Is(err, ackbox.ErrBusy) {
+					if errors.Is(err, ackbox.ErrBusy) && tries < 100 {
 						continue // a worker tries again, too
 					}
 					if err != nil && !errors.Is(err, ackbox.ErrSuperseded) && !errors.Is(err, errChangedMind) {

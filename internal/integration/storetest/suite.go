@@ -126,6 +126,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Inbox/GivenUp", inboxGivenUp},
 		{"Inbox/Twice", inboxTwice},
 		{"Inbox/Refuses", inboxRefuses},
+		{"Inbox/OfEachTable", inboxOfEachTable},
 		{"Inbox/AtOnce", inboxAtOnce},
 		{"Inbox/Purge", inboxPurge},
 	}

@@ -8,7 +8,7 @@ const inAccounting = "internal/integration/accounting"
 var accounting = []mutant{
 	{
 		4, "leave messages to the broker's limit", "worker/admit.go",
-		"return h.Returns >= returnsBorne(h) }", "return h.Returns >= 1000*returnsBorne(h) }",
+		"\treturn maxReturns\n", "\treturn 1000 * maxReturns\n",
 		[]suite{{inAccounting, "TestGracefulStopsChargeNothing"}},
 	},
 	{

@@ -5,7 +5,7 @@ package main
 import "slices"
 
 // mutants are all.
-var mutants = slices.Concat(general, working, ledger, accounting, carrying, foreign)
+var mutants = slices.Concat(general, working, ledger, accounting, carrying, received, foreign, handled)
 
 // ledger are those of who has a job in hand, and of what counts as a try.
 var ledger = []mutant{
@@ -65,22 +65,22 @@ var ledger = []mutant{
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
-		4, "charge what a lock has kept from being recorded", "outbox/complete.go",
+		4, "charge what a lock has kept from being recorded", "outbox/once.go",
 		"case \"55P03\", \"57014\", \"40P01\", \"40001\":", "case \"none\":",
 		[]suite{{inOutbox, "TestCompleteIsBusy"}},
 	},
 	{
-		4, "roll back the neighbours of a stalled destination", "outbox/complete.go",
+		4, "roll back the neighbours of a stalled destination", "outbox/once.go",
 		"context.WithTimeout(ctx, s.cfg.WireTimeout+s.cfg.StatementTimeout)", "context.WithTimeout(ctx, s.cfg.StatementTimeout)",
 		[]suite{{inOutbox, "TestCompleteOutlastsAStalledDestination"}},
 	},
 	{
-		5, "take a second Complete for another copy's", "outbox/complete.go",
+		5, "take a second Complete for another copy's", "outbox/once.go",
 		"case by != nil && by == key(c):", "case by == nil:",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
-		5, "take another copy's completion for one's own", "outbox/complete.go",
+		5, "take another copy's completion for one's own", "outbox/once.go",
 		"!ok || !finished.Equal(at):", "!ok || at.IsZero():",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},

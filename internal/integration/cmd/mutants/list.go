@@ -25,6 +25,7 @@ const (
 	inDispatcher   = "dispatcher"
 	inWorker       = "worker"
 	inHandler      = "handler"
+	inContent      = "internal/content"
 	inUnitRabbitMQ = "rabbitmq"
 	inRetry        = "retry"
 	inUnitOutbox   = "outbox"

@@ -2,13 +2,8 @@
 
 package main
 
-// foreign are those of a worker's and its handlers' ways with messages without a row.
-var foreign = []mutant{
-	{
-		4, "run a message again while no copy of it can be made", "worker/copier.go",
-		"if errors.Is(err, ackbox.ErrClosed) ||", "if err != nil ||",
-		[]suite{{inWorker, "TestCopiesAreHeldBack"}, {inAccounting, "TestRetryQueuesAreNotOurs"}},
-	},
+// handled are those of a worker's ways with messages without a row.
+var handled = []mutant{
 	{
 		8, "keep a slot for as long as a copy takes", "worker/copier.go",
 		"const slotPatience = time.Second", "const slotPatience = time.Hour",
@@ -22,7 +17,7 @@ var foreign = []mutant{
 	{
 		1, "leave a message to the limit of its owner's queue", "worker/admit.go",
 		"if h.Limit > 0 {", "if h.Limit > 1000 {",
-		[]suite{{inWorker, "TestRenewalByLimit"}, {inAccounting, "TestStopsBesideALowDeliveryLimit"}},
+		[]suite{{inAccounting, "TestStopsBesideALowDeliveryLimit"}},
 	},
 	{
 		5, "run what the inbox has", "worker/admit.go",
@@ -38,11 +33,6 @@ var foreign = []mutant{
 		4, "call what another copy has completed dead", "worker/giveup.go",
 		"if end.superseded &&", "if !end.final &&",
 		[]suite{{inWorker, "TestCompletedBesideFailAction"}},
-	},
-	{
-		10, "let unknown kinds circulate for ever", "worker/unknown.go",
-		"time.Since(h.FirstSeen) > o.cfg.UnknownKindLimit", "h.FirstSeen.IsZero()",
-		[]suite{{inWorker, "TestUnknownKindLimit"}},
 	},
 	{
 		8, "let a Find end the process", "worker/messages.go",
@@ -69,16 +59,4 @@ var foreign = []mutant{
 		"return strings.HasPrefix(name, ackbox.HeaderPrefix) || Bookkeeping(name)", "return strings.HasPrefix(name, ackbox.HeaderPrefix)",
 		[]suite{{inContent, "TestHash"}},
 	},
-	{
-		8, "call a job done whose field was renamed", "handler/decoders.go",
-		"\td.DisallowUnknownFields()\n", "",
-		[]suite{{inHandler, "TestStrict"}},
-	},
-	{
-		8, "hand a packed body to a handler", "handler/decoders.go",
-		"\t\tjob.Payload = body\n", "\t\t_ = body\n",
-		[]suite{{inHandler, "TestContentEncoding"}},
-	},
 }
-
-const inContent = "internal/content"

@@ -37,7 +37,7 @@ var carrying = []mutant{
 	},
 	{
 		9, "forget the tries before a requeue on the way", "rabbitmq/message.go",
-		"job.AttemptsBefore = count(d.Headers[ackbox.HeaderAttemptsBefore])", "job.AttemptsBefore = 0",
+		"AttemptsBefore: count(d.Headers[ackbox.HeaderAttemptsBefore]),", "AttemptsBefore: 0,",
 		[]suite{{inRabbitMQ, "TestConformance"}},
 	},
 }

@@ -58,12 +58,12 @@ var working = []mutant{
 	// What only ran is charged, and what ran is recorded: the worker's side.
 	{
 		4, "charge what merely came back", "worker/admit.go",
-		"case h.Ledger == \"\" && needsRenewal(h):", "case h.Returns >= maxReturns:\n\t\ta.attempts.fail(work, h, entry, errors.New(\"came back\"))\n\tcase h.Ledger == \"\" && needsRenewal(h):",
+		"\tcase h.Ledger == \"\":\n", "\tcase h.Returns >= maxReturns:\n\t\ta.attempts.fail(work, h, entry, errors.New(\"came back\"))\n\tcase h.Ledger == \"\":\n",
 		[]suite{{inWorker, "TestReturnsChargeNothing"}},
 	},
 	{
 		4, "let the broker drop what has no row", "worker/admit.go",
-		"return h.Returns >= maxReturns", "return h.Returns < 0",
+		"return h.Returns >= returnsBorne(h)", "return h.Returns < 0",
 		[]suite{{inWorker, "TestRenewal"}},
 	},
 	{
