@@ -46,8 +46,8 @@ var foreign = []mutant{
 	},
 	{
 		4, "return what cannot be put aside", "worker/copier.go",
-		"if errors.Is(err, ackbox.ErrClosed) || c.isStopping()", "if err != nil || errors.Is(err, ackbox.ErrClosed) || c.isStopping()",
-		[]suite{{inWorker, "TestCopiesAreHeldBack"}},
+		"if errors.Is(err, ackbox.ErrClosed) || c.isStopping()", "if err != nil || c.isStopping()",
+		[]suite{{inWorker, "TestCopiesAreHeldBack"}, {inAccounting, "TestRetryQueuesAreNotOurs"}},
 	},
 	{
 		1, "take every queue for one that bears ten returns", "worker/admit.go",
