@@ -29,9 +29,10 @@ func (c *calls) consume(work context.Context, h *hand, entry entry) error {
 
 // ending is how a call of FailAction ended.
 type ending struct {
-	final bool   // there is no reason for another
-	busy  bool   // the ledger could not be written
-	text  string // what went wrong
+	final      bool   // there is no reason for another
+	superseded bool   // the ledger had the job finished
+	busy       bool   // the ledger could not be written
+	text       string // what went wrong
 }
 
 // failAction calls FailAction under the job's timeout, in a goroutine of its own,
@@ -56,8 +57,10 @@ func (c *calls) failAction(work context.Context, h *hand, entry entry, cause err
 
 func endingOf(err error) ending {
 	switch {
-	case err == nil, errors.Is(err, ackbox.ErrSuperseded): // it has finished the job itself
+	case err == nil:
 		return ending{final: true}
+	case errors.Is(err, ackbox.ErrSuperseded): // as a rule it has finished the job itself
+		return ending{final: true, superseded: true}
 	case errors.Is(err, registry.ErrNotCalled):
 		return ending{final: true, text: describe(err)}
 	}

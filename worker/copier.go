@@ -16,7 +16,7 @@ import (
 // acknowledged.
 type copier struct {
 	*shift
-	held sync.WaitGroup // those whose copy cannot be made now
+	held sync.WaitGroup // those whose copy is not made yet
 }
 
 // park puts next in h's place, to come again after wait.
@@ -29,39 +29,45 @@ func (c *copier) bury(work context.Context, h *hand, cause string, told report) 
 	c.replace(work, h, told, func(ctx context.Context) error { return c.broker.Bury(ctx, h.Delivery, cause) })
 }
 
+// slotPatience is how long a slot is kept for a copy: as a rule it is made in
+// milliseconds.
+const slotPatience = time.Second
+
 // replace acknowledges h once its copy is confirmed. Where that cannot be had now, as
 // while the broker blocks publishers, h is held back: to return it would run it again,
 // uncharged, and again, until the broker drops it. It has no slot meanwhile; prefetch
 // bounds how many there are.
 func (c *copier) replace(work context.Context, h *hand, told report, publish func(context.Context) error) {
-	if err := publish(work); err != nil {
-		c.held.Go(func() { c.hold(work, h, told, publish, err) })
-		return
+	over := make(chan struct{})
+	c.held.Go(func() { defer close(over); c.hold(work, h, told, publish) })
+	patience := time.NewTimer(slotPatience)
+	defer patience.Stop()
+	select {
+	case <-over:
+	case <-patience.C:
 	}
-	c.replaced(work, h, told)
-}
-
-func (c *copier) replaced(work context.Context, h *hand, told report) {
-	failpoint.Hit(failpoint.Replaced)
-	c.tell(work, h, told, core.Recorded)
-	h.ack()
 }
 
 // hold tries until the copy is made. When the worker stops the message goes back to its
 // queue.
-func (c *copier) hold(work context.Context, h *hand, told report, publish func(context.Context) error, err error) {
+func (c *copier) hold(work context.Context, h *hand, told report, publish func(context.Context) error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		err := publish(work)
+		if err == nil {
+			failpoint.Hit(failpoint.Replaced)
+			c.tell(work, h, told, core.Recorded)
+			h.ack()
+			return
+		}
+		if pause > minPause && c.said.fresh("copy "+h.Queue) {
+			c.cfg.Logger.WarnContext(work, "worker: messages without a row cannot be put aside; they are held back until they can", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
+		}
 		if errors.Is(err, ackbox.ErrClosed) || c.isStopping() || !c.pause(work, jitter(pause)) {
-			c.cfg.Logger.WarnContext(work, "worker: a message without a row here cannot be put aside; it goes back to its queue", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
+			if c.said.fresh("back " + h.Queue) {
+				c.cfg.Logger.WarnContext(work, "worker: messages without a row here cannot be put aside; they go back to their queue and run again", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
+			}
 			h.requeue()
 			return
-		}
-		if err = publish(work); err == nil {
-			c.replaced(work, h, told)
-			return
-		}
-		if c.said.fresh("copy " + h.Queue) {
-			c.cfg.Logger.WarnContext(work, "worker: messages without a row cannot be put aside; they are held back until they can", "kind", h.Kind, "id", h.ID, "queue", h.Queue, "error", err)
 		}
 	}
 }

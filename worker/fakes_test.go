@@ -246,12 +246,17 @@ type broker struct {
 	lost  chan error // ends the subscription
 	open  sync.WaitGroup
 	retry atomic.Pointer[error] // what Retry and Bury fail with
+	slow  atomic.Int64          // how long they take, in nanoseconds
 }
 
 // refuse has copies fail with err, or succeed again.
 func (b *broker) refuse(err error) { b.retry.Store(&err) }
 
+// stall has copies take d each.
+func (b *broker) stall(d time.Duration) { b.slow.Store(int64(d)) }
+
 func (b *broker) refused() error {
+	time.Sleep(time.Duration(b.slow.Load()))
 	if err := b.retry.Load(); err != nil {
 		return *err
 	}

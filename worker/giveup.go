@@ -25,6 +25,10 @@ func (a *attempts) giveUp(work context.Context, h *hand, entry entry, cause erro
 		if h.gone() {
 			return
 		}
+		if end.superseded && h.Ledger == "" && a.calls.received(work, h) == core.Stale {
+			a.outcomes.drop(work, h, core.Stale) // another copy has completed it meanwhile
+			return
+		}
 		if end.final {
 			a.outcomes.dead(work, h, why.and(end.text))
 			return

@@ -71,7 +71,10 @@ func (i *intake) subscribe(ctx, work context.Context) error {
 // take takes a delivery in. It does not wait.
 func (i *intake) take(work context.Context, d core.Delivery) {
 	if d.Ledger == "" {
-		d = i.queue.Messages.read(d)
+		var err error
+		if d, err = i.queue.Messages.read(d); err != nil && i.said.fresh("find "+i.queue.Name) {
+			i.cfg.Logger.ErrorContext(work, "worker: a function of Queue.Messages fails; it finds nothing", "id", d.ID, "queue", i.queue.Name, "error", err)
+		}
 	}
 	h := i.hands.take(d, i.next.line)
 	if h == nil {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -33,7 +34,8 @@ type Messages struct {
 
 // Find finds something in a message, or returns "". It must be quick, must not modify
 // the message, and is called from many goroutines at once. What it finds counts for
-// nothing if it is no valid UTF-8, has a NUL or is longer than 255 bytes.
+// nothing if it is no valid UTF-8, has a NUL or is longer than 255 bytes. If it panics it
+// has found nothing, and the log says so.
 type Find func(m *ackbox.Message) string
 
 // FromType finds the property type.
@@ -96,39 +98,58 @@ func (m Messages) withDefaults() Messages {
 	return m
 }
 
-// read makes a job of d, a message without a row.
-func (m Messages) read(d core.Delivery) core.Delivery {
+// read makes a job of d, a message without a row. The error says which of the finds have
+// failed; d is to be handled all the same.
+func (m Messages) read(d core.Delivery) (core.Delivery, error) {
 	if d.Message == nil { // a broker that knows no more of it
 		d.Message = &ackbox.Message{
 			Exchange: d.Exchange, RoutingKey: d.RoutingKey, ID: d.ID, Type: d.Kind, Timestamp: d.CreatedAt, Body: d.Payload,
 		}
 	}
 	carried := d.ID // by a copy: what was made of it when it first came
-	d.Kind = first(m.Kind, d.Message)
-	d.ID = first(m.ID, d.Message)
-	if d.ID == "" {
+	kind, badKind := first("Kind", m.Kind, d.Message)
+	id, badID := first("ID", m.ID, d.Message)
+	d.Kind, d.ID = kind, id
+	if id == "" {
 		d.IDFromContent = true
-		if d.ID = carried; d.ID == "" || d.ID == d.Message.ID {
+		if d.ID = carried; carried == "" || carried == d.Message.ID {
 			d.ID = content.Hash(d.Message)
 		}
 	}
-	if d.FirstSeen.IsZero() && d.Attempt <= 1 {
-		d.Attempt = 1 + tries(first(m.Tries, d.Message))
+	if !d.FirstSeen.IsZero() || d.Attempt > 1 {
+		return d, errors.Join(badKind, badID)
 	}
-	return d
+	before, badTries := first("Tries", m.Tries, d.Message)
+	d.Attempt = 1 + tries(before)
+	return d, errors.Join(badKind, badID, badTries)
 }
 
 // maxWord bounds what is found in a message, in bytes: it is as long as a property of
 // AMQP can be.
 const maxWord = 255
 
-func first(list []Find, m *ackbox.Message) string {
-	for _, find := range list {
-		if word := find(m); word != "" && len(word) <= maxWord && utf8.ValidString(word) && !strings.ContainsRune(word, 0) {
-			return word
+// first is the first answer of list that counts, and which of those before it panicked.
+func first(field string, list []Find, m *ackbox.Message) (word string, err error) {
+	for i, find := range list {
+		word, panicked := found(find, m)
+		if panicked != nil {
+			err = errors.Join(err, fmt.Errorf("%s[%d]: panic: %v", field, i, panicked))
+		}
+		if word != "" && len(word) <= maxWord && utf8.ValidString(word) && !strings.ContainsRune(word, 0) {
+			return word, err
 		}
 	}
-	return ""
+	return "", err
+}
+
+// found asks find, which is the application's and may be surprised by what others send.
+func found(find Find, m *ackbox.Message) (word string, panicked any) {
+	defer func() {
+		if panicked = recover(); panicked != nil {
+			word = ""
+		}
+	}()
+	return find(m), nil
 }
 
 // tries reads a number of tries; what is none counts as 0.

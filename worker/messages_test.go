@@ -12,6 +12,7 @@ import (
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/internal/content"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/retry"
 	"github.com/ackbox/ackbox/worker"
 )
 
@@ -275,5 +276,111 @@ func TestRenewalByLimit(t *testing.T) {
 		d.Limit, d.Renewals, d.Redelivered = 2, 50, true
 		b.deliver(d)
 		b.expect("park m/2 1h0m0s", "ack m")
+	})
+}
+
+// A copy whose confirm does not come keeps no slot: others run meanwhile.
+func TestSlowCopyKeepsNoSlot(t *testing.T) {
+	t.Parallel()
+	h := plain{consume: func(_ context.Context, job ackbox.Job) error {
+		if job.ID == "good" {
+			return nil
+		}
+		return errFailed
+	}}
+	run(t, worker.Config{Concurrency: 1}, h, func(b *bench) {
+		b.broker.stall(time.Minute)
+		b.deliver(foreign("m"))
+		b.deliver(foreign("good"))
+		b.pass(2 * time.Second)
+		b.expect("ack good")
+		b.pass(time.Minute)
+		b.expect("park m/2 1h0m0s", "ack m")
+	})
+}
+
+// A function that is surprised by a message has found nothing; the next is asked, others
+// are read, and people hear of it.
+func TestFindPanics(t *testing.T) {
+	t.Parallel()
+	bad := func(m *ackbox.Message) string { return m.Headers["none"].(string) } //nolint:errcheck // it is to panic
+	cfg := worker.Config{Queues: []worker.Queue{{Name: "default", Messages: worker.Messages{
+		Kind: []worker.Find{bad, worker.FromType()}, ID: []worker.Find{worker.FromHeader("no"), bad}, Tries: []worker.Find{bad},
+	}}}}
+	var got ackbox.Job
+	run(t, cfg, plain{consume: func(_ context.Context, job ackbox.Job) error { got = job; return nil }}, func(b *bench) {
+		b.deliver(foreign("m"))
+		b.deliver(foreign("m"))
+		b.expect("ack m", "ack m")
+		if got.Kind != "k" || !got.IDFromContent || got.Attempt != 1 {
+			b.Errorf("got %+v", got)
+		}
+		for _, field := range []string{"Kind[0]", "ID[1]", "Tries[0]"} {
+			if n := b.logged("a function of Queue.Messages fails", field+": panic"); n != 1 {
+				b.Errorf("%s is told of %d times", field, n)
+			}
+		}
+	})
+}
+
+// A message that another copy has completed while FailAction ran is not dead.
+func TestCompletedBesideFailAction(t *testing.T) {
+	t.Parallel()
+	done := false
+	h := plain{
+		consume:    func(context.Context, ackbox.Job) error { return retry.Permanent(errFailed) },
+		failAction: func(context.Context, ackbox.Job, error) error { done = true; return ackbox.ErrSuperseded },
+	}
+	run(t, worker.Config{}, h, func(b *bench) {
+		finished := core.Stale
+		b.ledger.set(func(l *ledger) {
+			l.received = func(ackbox.Job) (core.Verdict, error) {
+				if done {
+					return finished, nil
+				}
+				return core.Started, nil
+			}
+		})
+		b.deliver(foreign("m"))
+		b.expect("ack m")
+		if s := b.worker.Stats(); s.Dead != 0 || s.Skipped != 1 {
+			b.Errorf("%+v", s)
+		}
+		// What a FailAction before has finished may not be in the dead queue yet.
+		done, finished = false, core.GivenUp
+		b.deliver(foreign("m"))
+		b.expect(`bury m/1 "failed"`, "ack m")
+	})
+}
+
+// A message of a kind that nobody knows does not circulate for ever, and is told of
+// again and again as long as it does. One with a row goes on.
+func TestUnknownKindLimit(t *testing.T) {
+	t.Parallel()
+	run(t, worker.Config{UnknownKindLimit: time.Hour}, plain{}, func(b *bench) {
+		began := time.Now()
+		seen := func(ago time.Duration) core.Delivery {
+			d := foreign("m")
+			d.Message.Type, d.FirstSeen = "new", began.Add(-ago)
+			return d
+		}
+		rows := job("j")
+		rows.Kind, rows.FirstSeen, rows.CreatedAt = "new", began.Add(-1000*time.Hour), began.Add(-1000*time.Hour)
+		b.deliver(seen(time.Minute))
+		b.deliver(seen(20 * time.Minute))
+		b.deliver(seen(time.Hour))
+		b.expect("park m/1 1m0s", "ack m", "park m/1 15m0s", "ack m", "park m/1 15m0s", "ack m")
+		b.pass(time.Hour)
+		b.deliver(seen(time.Second))
+		b.deliver(rows)
+		b.pass(time.Second)
+		b.expect(`bury m/1 "no worker had a handler for kind \"new\" in 1h0m0s"`, "ack m",
+			`j/1 pending charge=false after=15s "no handler for kind \"new\" in the worker that got it: waiting for one that knows it"`, "ack j")
+		if n := b.logged("no handler is registered for this kind"); n != 2 {
+			b.Errorf("told of %d times in an hour", n)
+		}
+		if s := b.worker.Stats(); s.UnknownKind != 5 || s.Dead != 1 {
+			b.Errorf("%+v", s)
+		}
 	})
 }
