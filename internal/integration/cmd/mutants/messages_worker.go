@@ -50,8 +50,18 @@ var handled = []mutant{
 		[]suite{{inWorker, "TestMessagesAreRead"}},
 	},
 	{
+		4, "run what is held back again when its subscription was lost", "worker/intake.go",
+		"\t\ti.hands.lose(i.queue.Name)\n", "",
+		[]suite{{inWorker, "TestMessageIsJoinedAfterALostSubscription"}},
+	},
+	{
+		5, "copy what has come again, or will", "worker/copier.go",
+		"if !lost {", "if !elsewhere {",
+		[]suite{{inWorker, "TestHeldMessageDuringAnOutage"}},
+	},
+	{
 		10, "unpack without a bound", "internal/content/content.go",
-		"io.LimitReader(r, MaxDecoded+1)", "io.LimitReader(r, 4*MaxDecoded)",
+		"case len(decoded) > MaxDecoded:", "case len(decoded) > 2*MaxDecoded:",
 		[]suite{{inContent, "TestDecode"}},
 	},
 	{
