@@ -56,7 +56,7 @@ var handled = []mutant{
 	},
 	{
 		5, "copy what has come again, or will", "worker/copier.go",
-		"if !lost {", "if !elsewhere {",
+		"if !lost {", "if !lost || err != nil {",
 		[]suite{{inWorker, "TestHeldMessageDuringAnOutage"}},
 	},
 	{
