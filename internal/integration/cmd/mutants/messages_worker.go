@@ -60,8 +60,8 @@ var handled = []mutant{
 		[]suite{{inWorker, "TestHeldMessageDuringAnOutage"}},
 	},
 	{
-		10, "unpack without a bound", "internal/content/content.go",
-		"case len(decoded) > MaxDecoded:", "case len(decoded) > 2*MaxDecoded:",
+		1, "cut what is too long instead of refusing it", "internal/content/content.go",
+		"case int64(len(decoded)) > limit:", "case int64(len(decoded)) > 4*limit:",
 		[]suite{{inContent, "TestDecode"}},
 	},
 	{
