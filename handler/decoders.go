@@ -52,8 +52,8 @@ func WithDecoder(contentType string, d Decoder) Option {
 }
 
 // Strict has JSON refused that has a field which the arguments of this typed handler do
-// not have: a [DecodeError]. Without it a field that its
-// producer has renamed is zero, and the job is done.
+// not have: a [DecodeError]. Without it a field that its producer has renamed is zero, and
+// the job is done. It says nothing of fields that are absent, nor of other decoders.
 func Strict() Option {
 	return func(r *registration) error {
 		r.strict = true

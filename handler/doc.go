@@ -12,5 +12,11 @@
 // like any other), and that every mistake in registering is reported by
 // [Registry.Err], which worker.New asks.
 //
+// Payloads are JSON. Of messages that others publish, a content-encoding of gzip is undone
+// for every handler (up to 64 MiB), and [Registry.Decode] or [WithDecoder] name decoders
+// for other content types. [Strict] refuses JSON with fields that the arguments do not
+// have. [FromReceiver] takes over receivers of the older form, Consumer(body) and
+// FailAction(cause, body), as they are.
+//
 // It knows neither brokers nor databases and starts no goroutine.
 package handler

@@ -17,9 +17,9 @@ type Receiver interface {
 
 // FromReceiver returns a [Handler] that calls r's two methods with the payload of its
 // jobs: register it by [Registry.Handle]. Errors that say how to go on (package retry)
-// are understood. r knows no context, so it cannot end early: a call that outlasts its
-// timeout keeps its slot until it returns. Of a nil r it
-// returns nil, which Handle reports.
+// are understood. Its methods are called from many goroutines at once. r knows no context,
+// so it cannot end early: a call that outlasts its timeout keeps its slot until it returns.
+// Of a nil r it returns nil, which Handle reports.
 func FromReceiver(r Receiver) Handler {
 	if isNil(r) {
 		return nil // which Handle reports

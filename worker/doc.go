@@ -31,7 +31,8 @@
 // Downwards, one file per step; no step knows the one above it.
 //
 //	intake.go    takes in what the broker hands out of a queue (refused.go: and what
-//	             it never took, from the ledger). Copies are joined. No waiting.
+//	             it never took, from the ledger), reads what others have published
+//	             (messages.go), and joins copies. No waiting.
 //	slots.go     It waits in its queue's line (line.go) until a slot is free.
 //	admit.go     Is it this worker's to run? What is not is put aside: jobs of other
 //	             ledgers (stray.go), kinds without a handler (unknown.go).
@@ -66,8 +67,35 @@
 //
 // No job's message stays unacknowledged for longer than Config.AckWithin, so that no
 // consumer timeout of a broker takes it away: one whose job runs is acknowledged, as the
-// ledger has the job on record; one that still waits goes back to the ledger. Messages
-// without a row have no ledger: one that waits for that long, or has come back ten
-// times, is replaced by a fresh copy; one that runs stays unacknowledged. Nobody counts
-// how often they were started, so after 50 returns a try is charged.
+// ledger has the job on record; one that still waits goes back to the ledger.
+//
+// # Messages without a row
+//
+// What others publish to a queue, in whatever language, is handled like a job, as far as
+// that can be had without a row. [Queue].Messages says how such messages are read: where
+// the kind is found, by which a handler is, and the id. ackbox.Job.Message is what came;
+// exchange, routing key, properties and headers are the same on every try.
+//
+//   - They are retried in the broker: a confirmed copy waits in a queue of ours and comes
+//     back; when its tries are used up, Config.MaxAttempts of them, it is put into the
+//     dead queue beside its own, and the log says so. A requeue from there gives it as
+//     many tries again.
+//   - While no copy can be made (the broker blocks publishers, a queue of ours cannot be
+//     declared) the message stays in hand, with its outcome and without a slot, and is
+//     tried again every few seconds; it does not run again for that. Only when the worker
+//     stops, or its subscription is lost, it goes back and runs again uncharged. Such
+//     messages count in Queue.Prefetch: when all of it is held back, the queue waits.
+//   - One that waits for Config.AckWithin is replaced by a fresh copy, and so is one that
+//     has come back ten times, or half as often as its queue bears if that is less
+//     (ackbox.Queue.DeliveryLimit), so that waiting never costs a message. Nobody counts
+//     how often it was started, so after 50 returns a try is charged. One that runs stays
+//     unacknowledged.
+//   - Their effects happen once if the handler calls outbox.Complete, by queue and id. A
+//     delivery that is not a first one asks the ledger's inbox before it runs, and so does
+//     FailAction. Where no id was found, Job.ID is a hash of the content
+//     (Job.IDFromContent), by which Complete does not go unless [FromContent] is in
+//     Messages.ID.
+//   - Kinds that no worker knows are put off, with pauses growing to 15 minutes, and
+//     counted in [Stats]; after Config.UnknownKindLimit the message is put into the dead
+//     queue. One in which no kind is found goes there at once.
 package worker

@@ -115,3 +115,54 @@ func Example() {
 	// stopped: <nil>
 	// 1 1 1
 }
+
+// told says what comes.
+type told struct{ handled chan struct{} }
+
+func (t told) Consume(_ context.Context, job ackbox.Job) error {
+	fmt.Printf("%s %s: try %d\n", job.Kind, job.ID, job.Attempt)
+	close(t.handled)
+	return nil
+}
+
+// Other programs publish to the queue, each in its way: the kind is a property of one's
+// messages, a header of another's, a field of the body where neither is; the id likewise.
+// What an older receiver has counted in retry_nums goes on from there.
+func ExampleMessages() {
+	broker, err := memory.New(memory.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = broker.Close() }()
+	handled := make(chan struct{})
+	reg := handler.NewRegistry()
+	reg.Handle("order.paid", told{handled})
+	w, err := worker.New(printed{}, broker, reg, worker.Config{
+		Queues: []worker.Queue{{Name: ackbox.DefaultQueue, Messages: worker.Messages{
+			Kind:  []worker.Find{worker.FromType(), worker.FromHeader("event"), worker.FromBody("meta.type"), worker.Always("unknown")},
+			ID:    []worker.Find{worker.FromMessageID(), worker.FromBody("meta.id"), worker.FromContent()},
+			Tries: []worker.Find{worker.FromHeader("retry_nums")},
+		}}},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error)
+	go func() { stopped <- w.Run(ctx) }() // until ctx ends
+
+	// Another program does this, in its language.
+	broker.Publish(ctx, []ackbox.Job{{
+		RoutingKey: ackbox.DefaultQueue, Headers: map[string]string{"retry_nums": "2"},
+		Payload: []byte(`{"meta":{"type":"order.paid","id":4711}}`),
+	}})
+	<-handled
+	stop()
+	fmt.Println("stopped:", <-stopped)
+	// Output:
+	// order.paid 4711: try 3
+	// stopped: <nil>
+}

@@ -21,6 +21,10 @@ var ErrEncoding = errors.New("the content-encoding")
 // text is encoded, as some clients put there (utf-8), leave the body as it is, and so
 // does every other that it does not know.
 func Decode(encoding string, body []byte) ([]byte, error) {
+	return decode(encoding, body, MaxDecoded)
+}
+
+func decode(encoding string, body []byte, limit int64) ([]byte, error) {
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "gzip", "x-gzip":
 	default:
@@ -30,12 +34,12 @@ func Decode(encoding string, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w is gzip, the body is not: %w", ErrEncoding, err)
 	}
-	decoded, err := io.ReadAll(io.LimitReader(r, MaxDecoded+1))
+	decoded, err := io.ReadAll(io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w is gzip, the body is damaged: %w", ErrEncoding, err)
-	case len(decoded) > MaxDecoded:
-		return nil, fmt.Errorf("%w is gzip, and the body has more than %d bytes", ErrEncoding, MaxDecoded)
+	case int64(len(decoded)) > limit:
+		return nil, fmt.Errorf("%w is gzip, and the body has more than %d bytes", ErrEncoding, limit)
 	}
 	return decoded, nil
 }

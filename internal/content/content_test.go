@@ -42,7 +42,6 @@ func TestDecode(t *testing.T) {
 		{"gzip", body, "is gzip, the body is not"},
 		{"gzip", nil, "is gzip, the body is not"},
 		{"gzip", zipped(t, body)[:20], "damaged"},
-		{"gzip", zipped(t, make([]byte, content.MaxDecoded+1)), "more than 67108864 bytes"},
 	} {
 		got, err := content.Decode(tt.encoding, tt.body)
 		switch {
@@ -52,8 +51,11 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%q: %v, want an error that says %q", tt.encoding, err, tt.want)
 		}
 	}
-	if got, err := content.Decode("gzip", zipped(t, make([]byte, content.MaxDecoded))); err != nil || len(got) != content.MaxDecoded {
+	if got, err := content.DecodeUpTo("gzip", zipped(t, make([]byte, 1000)), 1000); err != nil || len(got) != 1000 {
 		t.Errorf("as much as is allowed: %d bytes, %v", len(got), err)
+	}
+	if _, err := content.DecodeUpTo("gzip", zipped(t, make([]byte, 1001)), 1000); !errors.Is(err, content.ErrEncoding) || !strings.Contains(err.Error(), "more than 1000 bytes") {
+		t.Errorf("more than is allowed: %v", err)
 	}
 }
 

@@ -46,8 +46,8 @@ var foreign = []mutant{
 	},
 	{
 		4, "return what cannot be put aside", "worker/copier.go",
-		"\t\tc.held.Go(func() { c.hold(work, h, told, publish, err) })\n", "\t\th.requeue()\n",
-		[]suite{{inWorker, "TestCopiesAreHeldBack"}},
+		"if errors.Is(err, ackbox.ErrClosed) || c.isStopping()", "if err != nil || errors.Is(err, ackbox.ErrClosed) || c.isStopping()",
+		[]suite{{inWorker, "TestCopiesAreHeldBack"}, {inAccounting, "TestRetryQueuesAreNotOurs"}},
 	},
 	{
 		1, "take every queue for one that bears ten returns", "worker/admit.go",

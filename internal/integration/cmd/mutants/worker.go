@@ -12,12 +12,12 @@ var working = []mutant{
 	},
 	{
 		6, "acknowledge the original before its copy is confirmed", "worker/copier.go",
-		"\t\terr := publish(ctx)\n", "\t\th.ack()\n\t\terr := publish(ctx)\n",
+		"\t\terr := publish(work)\n", "\t\th.ack()\n\t\terr := publish(work)\n",
 		[]suite{{inWorker, "TestWithoutRow"}},
 	},
 	{
 		5, "run a redelivery without asking the ledger", "worker/admit.go",
-		"case h.Ledger == \"\" || h.First():", "case h.Ledger == \"\" || h.First() || true:",
+		"\tcase h.First():\n", "\tcase h.First() || true:\n",
 		[]suite{{inWorker, "TestAsksTheLedger"}},
 	},
 	{

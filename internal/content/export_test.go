@@ -1,0 +1,4 @@
+package content
+
+// DecodeUpTo is Decode with another bound.
+var DecodeUpTo = decode
