@@ -16,11 +16,11 @@ import (
 	"github.com/ackbox/ackbox/internal/testenv/apt"
 )
 
-// release is Debian's, and packages what is installed in it: the servers, and
-// iproute2 to bring loopback up.
+// release is Debian's, and packages what is installed in it: the servers, the languages
+// of clients, and iproute2 to bring loopback up.
 const release = "trixie"
 
-var packages = []string{"postgresql", "rabbitmq-server", "pgbouncer", "ca-certificates", "iproute2", "procps"}
+var packages = []string{"postgresql", "rabbitmq-server", "pgbouncer", "ca-certificates", "iproute2", "procps", "nodejs", "python3-pika"}
 
 // installing bounds what takes a minute or two where the mirror is near.
 const installing = 20 * time.Minute

@@ -40,6 +40,8 @@ type machine struct {
 	findPostgres  func() (string, error)
 	findRabbitMQ  func() (string, error)
 	findPgBouncer func() (string, error)
+	findNode      func() (string, error)
+	findPika      func() (string, error)
 	docker        func(context.Context) bool
 	installable   func() bool
 	install       func(ctx context.Context, log string, packages ...string) error
@@ -123,6 +125,8 @@ func thisMachine(getenv func(string) string) machine {
 		findPostgres:  servers.FindPostgres,
 		findRabbitMQ:  servers.FindRabbitMQ,
 		findPgBouncer: servers.FindPgBouncer,
+		findNode:      findNode,
+		findPika:      findPika,
 		docker:        dockerAnswers,
 		installable:   apt.Usable,
 		install:       apt.Install,

@@ -30,6 +30,8 @@ func fakeMachine(env map[string]string, has ...string) (machine, *[]string) {
 		findPostgres:  find("postgres", "postgresql"),
 		findRabbitMQ:  find("rabbit", "rabbitmq-server"),
 		findPgBouncer: find("bouncer", "pgbouncer"),
+		findNode:      find("node", "nodejs"),
+		findPika:      find("pika", "python3-pika"),
 		docker:        func(context.Context) bool { return slices.Contains(has, "docker") },
 		installable:   func() bool { return slices.Contains(has, "apt") },
 		install: func(_ context.Context, _ string, packages ...string) error {
@@ -49,13 +51,13 @@ func TestEachServerIsLookedForOnItsOwn(t *testing.T) {
 		postgres, rabbit sourceKind
 		installs         []string
 	}{
-		"the environment first":      {both, []string{"postgres", "rabbit", "bouncer", "docker", "apt"}, environment, environment, nil},
+		"the environment first":      {both, []string{"postgres", "rabbit", "bouncer", "node", "pika", "docker", "apt"}, environment, environment, nil},
 		"one from the environment":   {database, []string{"postgres", "rabbit"}, environment, local, nil},
 		"programs before Docker":     {nil, []string{"postgres", "rabbit", "docker"}, local, local, nil},
 		"Docker for what is missing": {nil, []string{"postgres", "docker"}, local, docker, nil},
-		"packages before Docker":     {nil, []string{"postgres", "docker", "apt"}, local, local, []string{"rabbitmq-server", "pgbouncer"}},
-		"packages for fault tests":   {both, []string{"docker", "apt"}, environment, environment, []string{"postgresql", "rabbitmq-server", "pgbouncer"}},
-		"packages for all":           {nil, []string{"apt"}, local, local, []string{"postgresql", "rabbitmq-server", "pgbouncer"}},
+		"packages before Docker":     {nil, []string{"postgres", "docker", "apt"}, local, local, []string{"rabbitmq-server", "pgbouncer", "nodejs", "python3-pika"}},
+		"packages for fault tests":   {both, []string{"docker", "apt"}, environment, environment, []string{"postgresql", "rabbitmq-server", "pgbouncer", "nodejs", "python3-pika"}},
+		"packages for all":           {nil, []string{"apt"}, local, local, []string{"postgresql", "rabbitmq-server", "pgbouncer", "nodejs", "python3-pika"}},
 	} {
 		on, installed := fakeMachine(tc.env, tc.has...)
 		s, err := Manager{Out: io.Discard}.locate(t.Context(), on)
@@ -136,7 +138,7 @@ func TestPackagesAreTriedOneByOne(t *testing.T) {
 	if err := m.install(t.Context(), on); !errors.Is(err, unknown) || strings.Contains(err.Error(), "RabbitMQ") {
 		t.Errorf("install: %v", err)
 	}
-	if !slices.Equal(*installed, []string{"postgresql", "rabbitmq-server"}) {
+	if !slices.Equal(*installed, []string{"postgresql", "rabbitmq-server", "nodejs", "python3-pika"}) {
 		t.Errorf("installed %v", *installed)
 	}
 	if s, err := m.locate(t.Context(), on); err != nil || s.postgres.kind != local || s.rabbitmq.kind != local {

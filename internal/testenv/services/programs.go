@@ -14,8 +14,8 @@ import (
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
-// program is a server whose programs fault tests start themselves, wherever the
-// shared servers come from.
+// program is what tests start themselves, wherever the shared servers come from: a
+// server's programs, or a language in which a client is written.
 type program struct {
 	name, pkg string // Debian's package
 	find      func() (string, error)
@@ -26,11 +26,13 @@ func (on machine) programs() []program {
 		{"PostgreSQL", "postgresql", on.findPostgres},
 		{"RabbitMQ", "rabbitmq-server", on.findRabbitMQ},
 		{"PgBouncer", "pgbouncer", on.findPgBouncer},
+		{"Node.js", "nodejs", on.findNode},
+		{"Python's pika", "python3-pika", on.findPika},
 	}
 }
 
-// Install finds the programs of PostgreSQL, RabbitMQ and PgBouncer on this
-// machine, installs those that are missing if it can, and says where each is.
+// Install finds the programs of PostgreSQL, RabbitMQ, PgBouncer, Node.js and Python's
+// pika on this machine, installs those that are missing if it can, and says where each is.
 // It starts nothing. One that is not there in the end is an error.
 func (m Manager) Install(ctx context.Context) error { return m.install(ctx, thisMachine(os.Getenv)) }
 
@@ -109,5 +111,5 @@ func incomplete(missing []program, why error) error {
 	for i, p := range missing {
 		names[i] = p.name
 	}
-	return fmt.Errorf("the programs of %s are not on this machine, so tests that start nodes of their own will fail: %w", strings.Join(names, " and "), why)
+	return fmt.Errorf("the programs of %s are not on this machine, so tests that start them will fail: %w", strings.Join(names, " and "), why)
 }
