@@ -197,8 +197,10 @@ func complaint(o order, m *ackbox.Message) string {
 		}
 		got["nested"] = map[string]any{"deeper": nested["deeper"]}
 	}
-	for _, name := range []string{"binary", "count", "ratio", "x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
-		"x-last-death-exchange", "x-last-death-queue", "x-last-death-reason"} {
+	for _, name := range []string{
+		"binary", "count", "ratio", "x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+		"x-last-death-exchange", "x-last-death-queue", "x-last-death-reason",
+	} {
 		delete(got, name)
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -103,8 +103,10 @@ func TestSomebodyElsesQueue(t *testing.T) {
 	f := ready(t, rabbitmq.Config{RetryLadder: ladder, Topology: ackbox.Topology{
 		Exchanges: []ackbox.Exchange{{Name: "theirs", Passive: true}, {Name: "amq.topic", Passive: true}},
 		Queues: []ackbox.Queue{
-			{Name: "classic", Type: ackbox.Classic, Passive: true}, {Name: "quorum", Passive: true, DeliveryLimit: 5},
-			{Name: odd, Type: ackbox.Classic, Passive: true}, {Name: work, Bindings: []ackbox.Binding{{Exchange: "amq.topic", RoutingKey: "#"}}},
+			{Name: "classic", Type: ackbox.Classic, Passive: true},
+			{Name: "quorum", Passive: true, DeliveryLimit: 5},
+			{Name: odd, Type: ackbox.Classic, Passive: true},
+			{Name: work, Bindings: []ackbox.Binding{{Exchange: "amq.topic", RoutingKey: "#"}}},
 		},
 	}})
 	if got := f.Unavailable(); len(got) > 0 {
