@@ -49,6 +49,8 @@ type Topology struct {
 
 // Queue is a durable work queue.
 type Queue struct {
+	// Name is 1 to 200 bytes of letters, digits and "._:-", the first a letter
+	// or digit; that of a Passive queue whatever its owner has named it.
 	Name string
 	// Type is [Quorum] unless set.
 	Type QueueType
@@ -87,6 +89,7 @@ type Binding struct {
 
 // Exchange is a durable exchange.
 type Exchange struct {
+	// Name is like that of a [Queue].
 	Name string
 	// Kind is [Direct] unless set.
 	Kind ExchangeKind
@@ -144,7 +147,7 @@ func (t Topology) Validate() error {
 	exchanges := make(map[string]bool, len(t.Exchanges))
 	for i, x := range t.Exchanges {
 		field := fmt.Sprintf("Exchanges[%d]", i)
-		errs = append(errs, name.Check(field+".Name", x.Name))
+		errs = append(errs, checkName(x.Passive, field+".Name", x.Name))
 		if exchanges[x.Name] {
 			errs = append(errs, fmt.Errorf("ackbox: %s.Name %q is listed twice", field, x.Name))
 		}
@@ -162,7 +165,7 @@ func (t Topology) Validate() error {
 	queues := make(map[string]bool, len(t.Queues))
 	for i, q := range t.Queues {
 		field := fmt.Sprintf("Queues[%d]", i)
-		errs = append(errs, name.Check(field+".Name", q.Name))
+		errs = append(errs, checkName(q.Passive, field+".Name", q.Name))
 		if queues[q.Name] {
 			errs = append(errs, fmt.Errorf("ackbox: %s.Name %q is listed twice", field, q.Name))
 		}
@@ -188,4 +191,11 @@ func (t Topology) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func checkName(theirs bool, field, s string) error {
+	if theirs {
+		return name.CheckTheirs(field, s)
+	}
+	return name.Check(field, s)
 }

@@ -61,6 +61,12 @@ func TestTopologyValidate(t *testing.T) {
 			ackbox.Topology{Exchanges: shop, Queues: []ackbox.Queue{{Name: "q", Bindings: []ackbox.Binding{{Exchange: "shop", Arguments: map[string]any{"x-match": 1i}}}}}},
 			[]string{`Queues[0].Bindings[0].Arguments["x-match"] is a complex128`},
 		},
+		"names of others": {topology: ackbox.Topology{
+			Exchanges: []ackbox.Exchange{{Name: "amq.topic", Passive: true}, {Name: "Shop/Orders: Éu", Passive: true}},
+			Queues:    []ackbox.Queue{{Name: "the mail queue (old)", Passive: true}, {Name: "mail", Bindings: []ackbox.Binding{{Exchange: "amq.topic", RoutingKey: "#"}}}},
+		}},
+		"a bad name of others": {queue(ackbox.Queue{Name: "a\nb", Passive: true}), []string{`Queues[0].Name "a\nb": want printable UTF-8`}},
+		"no name of others":    {queue(ackbox.Queue{Passive: true}), []string{"Queues[0].Name is empty: want the name that its owner gave it"}},
 		"everything that is wrong": {
 			ackbox.Topology{Exchanges: []ackbox.Exchange{{Kind: "x"}}, Queues: []ackbox.Queue{{Type: "x", MaxLength: -1}}},
 			[]string{"Exchanges[0].Name", "Exchanges[0].Kind", "Queues[0].Name", "Queues[0].Type", "Queues[0].MaxLength"},

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
-	"github.com/ackbox/ackbox/internal/name"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -161,7 +160,9 @@ func (c Config) validate(topology []string) error {
 	seen := make(map[string]bool)
 	for i, q := range c.Queues {
 		field := fmt.Sprintf("Queues[%d]", i)
-		errs = append(errs, name.Check("Config."+field+".Name", q.Name))
+		if q.Name == "" {
+			bad("%s.Name is empty: want a queue of the broker's topology, which has %.20q", field, topology)
+		}
 		if seen[q.Name] {
 			bad("%s.Name %q is listed twice", field, q.Name)
 		}

@@ -52,7 +52,15 @@ func (c *copier) replace(work context.Context, h *hand, told report, publish fun
 // queue.
 func (c *copier) hold(work context.Context, h *hand, told report, publish func(context.Context) error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		err := publish(work)
+		lost, elsewhere := h.whereabouts()
+		if elsewhere {
+			h.requeue() // its receipt is worth nothing
+			return
+		}
+		err := errLost // a copy would be one too many: the message comes again
+		if !lost {
+			err = publish(work)
+		}
 		if err == nil {
 			failpoint.Hit(failpoint.Replaced)
 			c.tell(work, h, told, core.Recorded)
@@ -71,6 +79,8 @@ func (c *copier) hold(work context.Context, h *hand, told report, publish func(c
 		}
 	}
 }
+
+var errLost = errors.New("its subscription was lost: it is waited for")
 
 // pause waits for d and reports false if ctx ended, or the worker began to stop.
 func (c *copier) pause(ctx context.Context, d time.Duration) bool {

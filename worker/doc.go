@@ -83,7 +83,8 @@
 //   - While no copy can be made (the broker blocks publishers, a queue of ours cannot be
 //     declared) the message stays in hand, with its outcome and without a slot, and is
 //     tried again every few seconds; it does not run again for that. Only when the worker
-//     stops, or its subscription is lost, it goes back and runs again uncharged. Such
+//     stops it goes back and runs again uncharged. If its subscription is lost, it is
+//     joined when it comes back here; if it comes to another worker, it runs there. Such
 //     messages count in Queue.Prefetch: when all of it is held back, the queue waits.
 //   - One that waits for Config.AckWithin is replaced by a fresh copy, and so is one that
 //     has come back ten times, or half as often as its queue bears if that is less

@@ -22,6 +22,7 @@ type hand struct {
 	copies   []core.Receipt // its own, and those of copies joined to it
 	newer    []core.Receipt // of joined copies that were sent after it
 	joined   time.Time      // when the first of newer came
+	lost     time.Time      // when its subscription ended; zero before. Without a row only
 	record   record
 	alone    bool      // the ledger has it alone: its messages are acknowledged
 	begun    time.Time // when its handler was first called; zero before
@@ -75,6 +76,18 @@ func (h *hand) gone() bool {
 	defer h.set.mu.Unlock()
 	return h.settled
 }
+
+// whereabouts says whether h's subscription was lost and its message is to come here
+// again, or to another worker, since it would have come by now.
+func (h *hand) whereabouts() (lost, elsewhere bool) {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	return !h.lost.IsZero(), !h.lost.IsZero() && time.Since(h.lost) > lostPatience
+}
+
+// lostPatience is how long a message is waited for that a lost subscription gives back,
+// once there is another.
+const lostPatience = time.Minute
 
 // recorded notes what the ledger has on record of h by now.
 func (h *hand) recorded(as record) {

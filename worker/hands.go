@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ackbox/ackbox/internal/content"
 	"github.com/ackbox/ackbox/internal/core"
 )
 
@@ -55,6 +56,55 @@ func (s *hands) take(d core.Delivery, in *line) *hand {
 		delete(s.returned, key)
 	}
 	return h
+}
+
+// lose notes that the subscription to a queue ended, or was not to be had. What is in hand of it and has no row
+// will come again: here it is joined to what runs, or is held back, already.
+func (s *hands) lose(queue string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := range s.all {
+		if h.Ledger == "" && h.Queue == queue {
+			h.lost = time.Now()
+		}
+	}
+}
+
+// rejoin joins d to what was in hand of it when its subscription ended, and reports
+// whether anything was. d alone is settled with it: the receipt before is worth nothing.
+func (s *hands) rejoin(d core.Delivery) bool {
+	s.mu.Lock()
+	first := s.lost(d)
+	if first == nil {
+		s.mu.Unlock()
+		return false
+	}
+	before := first.copies
+	first.copies, first.lost = []core.Receipt{d.Receipt}, time.Time{}
+	s.mu.Unlock()
+	giveBackAll(before)
+	return true
+}
+
+// lost returns what was in hand of d when its subscription ended, nil if nothing was. Two
+// messages may be equal in everything: so each that was lost stands for one that comes.
+func (s *hands) lost(d core.Delivery) *hand {
+	if !d.Redelivered {
+		return nil
+	}
+	hash := ""
+	for h := range s.all {
+		if h.lost.IsZero() || h.Ledger != "" || h.Queue != d.Queue || h.ID != d.ID || h.Attempt != d.Attempt {
+			continue
+		}
+		if hash == "" {
+			hash = content.Hash(d.Message)
+		}
+		if content.Hash(h.Message) == hash {
+			return h
+		}
+	}
+	return nil
 }
 
 // join keeps another copy of what is in hand as first.

@@ -56,6 +56,7 @@ func (i *intake) subscribe(ctx, work context.Context) error {
 		for _, h := range i.next.line.takeOut(func(h *hand) bool { return !h.refused }) {
 			h.requeue()
 		}
+		i.hands.lose(i.queue.Name)
 		i.look()
 		if time.Since(began) > maxPause {
 			pause = minPause
@@ -74,6 +75,9 @@ func (i *intake) take(work context.Context, d core.Delivery) {
 		var err error
 		if d, err = i.queue.Messages.read(d); err != nil && i.said.fresh("find "+i.queue.Name) {
 			i.cfg.Logger.ErrorContext(work, "worker: a function of Queue.Messages fails; it finds nothing", "id", d.ID, "queue", i.queue.Name, "error", err)
+		}
+		if i.hands.rejoin(d) {
+			return
 		}
 	}
 	h := i.hands.take(d, i.next.line)

@@ -2,7 +2,12 @@
 // library only.
 package name
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // MaxLen is the longest kind, queue, exchange or routing key, in bytes.
 // AMQP's short strings hold 255; the rest is room for suffixes such as
@@ -28,6 +33,20 @@ func Check(field, s string) error {
 			continue
 		}
 		return fmt.Errorf("ackbox: %s %q: byte %d is %q: want letters, digits or any of ._:- and a letter or digit first", field, s, i, c)
+	}
+	return nil
+}
+
+// CheckTheirs is Check for the name of a queue or an exchange that somebody else has
+// declared, and named as he liked: 1 to [MaxLen] bytes of printable UTF-8.
+func CheckTheirs(field, s string) error {
+	switch {
+	case s == "":
+		return fmt.Errorf("ackbox: %s is empty: want the name that its owner gave it", field)
+	case len(s) > MaxLen:
+		return fmt.Errorf("ackbox: %s is %d bytes long: at most %d are allowed", field, len(s), MaxLen)
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return fmt.Errorf("ackbox: %s %q: want printable UTF-8", field, s)
 	}
 	return nil
 }

@@ -53,3 +53,17 @@ func FuzzCheckName(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckTheirs(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"amq.topic": "", "the mail queue / Éu (old)": "", strings.Repeat("x", name.MaxLen): "",
+		"": "field is empty", "a\x00": "want printable UTF-8", "a\n": "want printable UTF-8", "\xff": "want printable UTF-8",
+		strings.Repeat("x", name.MaxLen+1): "at most 200",
+	} {
+		err := name.CheckTheirs("field", s)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", s, err, want)
+		}
+	}
+}

@@ -87,25 +87,32 @@ func TestWayIsKept(t *testing.T) {
 func TestSomebodyElsesQueue(t *testing.T) {
 	t.Parallel()
 	ch := foreigner(t)
+	const odd = "the mail queue / Éu (old)"
 	if err := ch.ExchangeDeclare("theirs", "headers", true, false, true, false, amqp.Table{"alternate-exchange": "amq.fanout"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, args := range map[string]amqp.Table{
 		"classic": {"x-message-ttl": int32(600_000), "x-dead-letter-exchange": "dlx", "x-max-priority": int16(5), "x-single-active-consumer": true},
 		"quorum":  {"x-queue-type": "quorum", "x-delivery-limit": int32(5), "x-max-length": int32(100)},
+		odd:       nil,
 	} {
 		if _, err := ch.QueueDeclare(name, true, false, false, false, args); err != nil {
 			t.Fatal(err)
 		}
 	}
 	f := ready(t, rabbitmq.Config{RetryLadder: ladder, Topology: ackbox.Topology{
-		Exchanges: []ackbox.Exchange{{Name: "theirs", Passive: true}},
-		Queues:    []ackbox.Queue{{Name: "classic", Type: ackbox.Classic, Passive: true}, {Name: "quorum", Passive: true, DeliveryLimit: 5}},
+		Exchanges: []ackbox.Exchange{{Name: "theirs", Passive: true}, {Name: "amq.topic", Passive: true}},
+		Queues: []ackbox.Queue{
+			{Name: "classic", Type: ackbox.Classic, Passive: true},
+			{Name: "quorum", Passive: true, DeliveryLimit: 5},
+			{Name: odd, Type: ackbox.Classic, Passive: true},
+			{Name: work, Bindings: []ackbox.Binding{{Exchange: "amq.topic", RoutingKey: "#"}}},
+		},
 	}})
 	if got := f.Unavailable(); len(got) > 0 {
 		t.Fatalf("%v are not available: %s", got, f.log)
 	}
-	for queue, limit := range map[string]int{"classic": 0, "quorum": 5} {
+	for queue, limit := range map[string]int{"classic": 0, "quorum": 5, odd: 0} {
 		if err := ch.Publish("", queue, false, false, amqp.Publishing{MessageId: "m", Body: []byte("{}")}); err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ var foreign = []mutant{
 	},
 	{
 		4, "return what cannot be put aside", "worker/copier.go",
-		"if errors.Is(err, ackbox.ErrClosed) || c.isStopping()", "if err != nil || c.isStopping()",
+		"if errors.Is(err, ackbox.ErrClosed) || c.isStopping()", "if err != nil || errors.Is(err, ackbox.ErrClosed) || c.isStopping()",
 		[]suite{{inWorker, "TestCopiesAreHeldBack"}, {inAccounting, "TestRetryQueuesAreNotOurs"}},
 	},
 	{

@@ -50,8 +50,18 @@ var handled = []mutant{
 		[]suite{{inWorker, "TestMessagesAreRead"}},
 	},
 	{
-		10, "unpack without a bound", "internal/content/content.go",
-		"io.LimitReader(r, MaxDecoded+1)", "io.LimitReader(r, 4*MaxDecoded)",
+		4, "run what is held back again when its subscription was lost", "worker/intake.go",
+		"\t\ti.hands.lose(i.queue.Name)\n", "",
+		[]suite{{inWorker, "TestMessageIsJoinedAfterALostSubscription"}},
+	},
+	{
+		5, "copy what has come again, or will", "worker/copier.go",
+		"if !lost {", "if !lost || err != nil {",
+		[]suite{{inWorker, "TestHeldMessageDuringAnOutage"}},
+	},
+	{
+		1, "cut what is too long instead of refusing it", "internal/content/content.go",
+		"case int64(len(decoded)) > limit:", "case int64(len(decoded)) > 4*limit:",
 		[]suite{{inContent, "TestDecode"}},
 	},
 	{

@@ -12,7 +12,7 @@ var working = []mutant{
 	},
 	{
 		6, "acknowledge the original before its copy is confirmed", "worker/copier.go",
-		"\t\terr := publish(work)\n", "\t\th.ack()\n\t\terr := publish(work)\n",
+		"\t\t\terr = publish(work)\n", "\t\t\th.ack()\n\t\t\terr = publish(work)\n",
 		[]suite{{inWorker, "TestWithoutRow"}},
 	},
 	{
