@@ -91,7 +91,7 @@ func (a *attempts) received(work context.Context, h *hand) bool {
 }
 
 // errGivenUp stands for an error that nobody knows any more.
-var errGivenUp = errors.New("it was given up before, in a transaction of its FailAction; the worker ended before it could be buried")
+var errGivenUp = errors.New("a copy of a message that was given up: its FailAction is committed, and this one is buried in case the other did not get here")
 
 // fail decides what follows a failed try.
 func (a *attempts) fail(work context.Context, h *hand, entry entry, err error) {

@@ -138,7 +138,7 @@ func TestInboxIsAsked(t *testing.T) {
 		again.Redelivered = true
 		round := foreign("m")
 		round.Attempt, round.AttemptsBefore = 11, 10
-		const gaveUp = `bury m/1 "it was given up before, in a transaction of its FailAction; the worker ended before it could be buried"`
+		const gaveUp = `bury m/1 "a copy of a message that was given up: its FailAction is committed, and this one is buried in case the other did not get here"`
 
 		b.deliver(foreign("m"))
 		b.expect("ack m")

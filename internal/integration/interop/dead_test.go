@@ -19,7 +19,7 @@ import (
 
 // orphaned is in the error of a copy whose like was given up before. One that a killed
 // worker had put aside and not acknowledged may have come back at an earlier try.
-const orphaned = "given up before"
+const orphaned = "a copy of a message that was given up"
 
 // checkDead looks at the dead messages of a queue, as another program sees them and as
 // the broker tells of them, and returns all their copies.
