@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -20,8 +22,8 @@ var said = map[string]string{
 // checkArguments reports what is wrong with a table of arguments in field.
 func checkArguments(field string, args map[string]any) (errs []error) {
 	for _, key := range slices.Sorted(maps.Keys(args)) {
-		if key == "" || len(key) > maxArgumentName || !utf8.ValidString(key) {
-			errs = append(errs, fmt.Errorf("ackbox: %s has the name %.100q: want 1 to %d bytes of UTF-8", field, key, maxArgumentName))
+		if key == "" || len(key) > maxArgumentName || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
+			errs = append(errs, fmt.Errorf("ackbox: %s has the name %.100q: want 1 to %d bytes of printable UTF-8", field, key, maxArgumentName))
 		}
 		switch v := args[key].(type) {
 		case string, bool, int, int32, int64, float64:

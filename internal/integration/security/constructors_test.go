@@ -88,9 +88,9 @@ func TestRabbitMQConfig(t *testing.T) {
 		return err
 	}
 	accepts := append(topologyAccepts(), "Name sql", "Name quote")
-	survives(t, seed, construct, accepts, "URLs", "TLS", "Passive", "Logger")
+	survives(t, seed, construct, accepts, "URLs", "TLS", "Passive", "Arguments", "Logger")
 	seed.URL, seed.URLs = "", []string{"amqp://localhost", "amqp://localhost:5673"}
-	survives(t, seed, construct, accepts, "URL", "TLS", "Passive", "Logger")
+	survives(t, seed, construct, accepts, "URL", "TLS", "Passive", "Arguments", "Logger")
 	for _, url := range []string{"", "amqp", "://", "amqp://", "http://localhost", "amqp://localhost:0x10/", "amqp://localhost:-1/", "amqp://localhost:70000/", "amqp://localhost:0/"} {
 		_, err := rabbitmq.New(rabbitmq.Config{URL: url})
 		if url == "amqp://" {
@@ -110,7 +110,26 @@ func TestMemoryConfig(t *testing.T) {
 			err = b.Close()
 		}
 		return err
-	}, topologyAccepts())
+	}, topologyAccepts(), "Passive", "Arguments")
+}
+
+// Names that others have chosen, and arguments, are whatever AMQP bears: what it does not
+// is refused before it is sent.
+func TestHostileTopology(t *testing.T) {
+	t.Parallel()
+	for what, text := range hostile {
+		for field, q := range map[string]ackbox.Queue{
+			"Name":      {Name: text, Passive: true},
+			"Arguments": {Name: "work", Arguments: map[string]any{text: 1}},
+		} {
+			_, err := rabbitmq.New(rabbitmq.Config{URL: "amqp://localhost", Topology: ackbox.Topology{Queues: []ackbox.Queue{q}}})
+			if what == "sql" || what == "quote" {
+				must(t, field+" "+what, err)
+			} else {
+				wantError(t, err, "Queues[0]."+field)
+			}
+		}
+	}
 }
 
 func TestDispatcherConfig(t *testing.T) {
@@ -139,7 +158,7 @@ func TestWorkerConfig(t *testing.T) {
 	survives(t, seed, func(c worker.Config) error {
 		_, err := worker.New(p.store, p.broker, p.reg, c)
 		return err
-	}, nil, "Backoff", "Logger")
+	}, nil, "Backoff", "Messages", "Logger")
 	_, err := worker.New(p.store, p.broker, p.reg, worker.Config{Backoff: (*policy)(nil)})
 	wantError(t, err, "Config.Backoff")
 	_, err = worker.New(nil, p.broker, p.reg, worker.Config{})
