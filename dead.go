@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // DeadMessage is a message in a dead queue: one that has no row, or was given up by a
@@ -18,6 +19,21 @@ type DeadMessage struct {
 	// FirstSeen is when a worker first put it aside, DiedAt when it was given up, to the
 	// second; zero where nobody noted it.
 	FirstSeen, DiedAt time.Time
+	// Deaths are the broker's own notes (x-death), the latest first: where it has
+	// dead-lettered the message, and why. There are none of what a worker has given up.
+	Deaths []Death
+}
+
+// Death is one of the broker's notes that it has dead-lettered a message.
+type Death struct {
+	// Queue is where it was, Exchange and RoutingKey are how it had come there.
+	Queue, Exchange, RoutingKey string
+	// Reason is expired, rejected, maxlen or delivery_limit.
+	Reason string
+	// Count is how often that happened in this queue for this reason.
+	Count int
+	// At is when, to the second: of the first or the last time, as the broker's version has it.
+	At time.Time
 }
 
 // DeadFilter chooses messages of a dead queue. A field that is not set chooses all.
@@ -25,6 +41,10 @@ type DeadFilter struct {
 	// In is the queue to look in, for what other systems have dead-lettered into a queue
 	// of their own. Default the work queue's name with ".dead".
 	In string
+	// DeliveryLimit is how often the owner of In lets a message come back, each look being
+	// once, where that is a quorum queue: AMQP cannot ask. Default 20, RabbitMQ 4's; at
+	// least 2, and only beside In.
+	DeliveryLimit int
 	// ID, Kind, Exchange and RoutingKey are those of the Job.
 	ID, Kind, Exchange, RoutingKey string
 	// Error is a part of the error's text.
@@ -51,30 +71,43 @@ func (f DeadFilter) Deletes() error {
 	if f.All {
 		return nil
 	}
-	chosen := f
-	chosen.In = ""
-	if chosen == (DeadFilter{}) {
+	// Times by IsZero: one in another zone equals no zero value, and chooses all the same.
+	if f.ID+f.Kind+f.Exchange+f.RoutingKey+f.Error == "" && f.DiedAfter.IsZero() && f.DiedBefore.IsZero() {
 		return errors.New("the filter is empty, which would delete everything: set a field of ackbox.DeadFilter, or All")
 	}
 	return nil
 }
 
-// Validate reports what is wrong with f, by field.
+// Validate reports everything that is wrong with f, each error naming the field and what
+// is accepted.
 func (f DeadFilter) Validate() error {
-	if !f.DiedAfter.IsZero() && !f.DiedBefore.IsZero() && !f.DiedAfter.Before(f.DiedBefore) {
-		return fmt.Errorf("DeadFilter.DiedAfter is %v: want a time before DiedBefore, %v", f.DiedAfter, f.DiedBefore)
+	var errs []error
+	if len(f.In) > maxQueueName || !utf8.ValidString(f.In) || strings.ContainsRune(f.In, 0) {
+		errs = append(errs, fmt.Errorf("ackbox: DeadFilter.In %.100q: want up to %d bytes of UTF-8 without NUL", f.In, maxQueueName))
 	}
-	return nil
+	switch {
+	case f.DeliveryLimit < 0 || f.DeliveryLimit == 1:
+		errs = append(errs, fmt.Errorf("ackbox: DeadFilter.DeliveryLimit is %d: want 2 or more, or 0 for the default", f.DeliveryLimit))
+	case f.DeliveryLimit > 0 && f.In == "":
+		errs = append(errs, fmt.Errorf("ackbox: DeadFilter.DeliveryLimit is %d without In: our own dead queues have none; want 0", f.DeliveryLimit))
+	}
+	if !f.DiedAfter.IsZero() && !f.DiedBefore.IsZero() && !f.DiedAfter.Before(f.DiedBefore) {
+		errs = append(errs, fmt.Errorf("ackbox: DeadFilter.DiedAfter is %v: want a time before DiedBefore, %v", f.DiedAfter, f.DiedBefore))
+	}
+	return errors.Join(errs...)
 }
+
+// maxQueueName is AMQP's limit, in bytes.
+const maxQueueName = 255
 
 // DeadReport is what was found in a dead queue.
 type DeadReport struct {
-	// Messages are those that the filter chooses, in the queue's order, up to the limit. (A
-	// quorum queue does not keep the order of what was looked at.)
+	// Messages are those that the filter chooses, in the queue's order, up to the limit, and
+	// up to 64 MiB of them.
 	Messages []DeadMessage
 	// Matched is how many it chooses of those that were looked at, Looked how many were.
 	Matched, Looked int
-	// Complete says that the queue holds no more. Otherwise the look ended at what one
-	// may take: 10,000 messages, or 64 MiB of them.
+	// Complete says that the queue holds no more, but for what somebody else looks at in this
+	// moment. Otherwise the look ended at the 100,000 messages that one may take.
 	Complete bool
 }
