@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -46,29 +47,55 @@ func deadFrom(queue string, d *amqp.Delivery) ackbox.DeadMessage {
 		Job:       jobFrom(queue, d),
 		FirstSeen: moment(d.Headers[ackbox.HeaderFirstSeen]),
 		DiedAt:    moment(d.Headers[ackbox.HeaderDiedAt]),
+		Deaths:    deaths(d.Headers),
 	}
 	if kind, ok := d.Headers[ackbox.HeaderKind].(string); ok {
 		m.Kind = kind
 	}
-	m.Error, _ = d.Headers[ackbox.HeaderError].(string)
-	if _, ours := d.Headers[ackbox.HeaderError]; ours || m.Ledger != "" {
+	cause, buried := d.Headers[ackbox.HeaderError].(string)
+	m.Error = cause
+	if buried || m.Ledger != "" || len(m.Deaths) == 0 {
 		return m
 	}
-	// The broker's notes, latest first: why it came here, and how it came at all.
-	deaths, _ := d.Headers["x-death"].([]any)
-	if len(deaths) == 0 {
-		return m
+	// The broker has put it here.
+	m.Error, m.DiedAt = m.Deaths[0].Reason, m.Deaths[0].At
+	if _, known := d.Headers[ackbox.HeaderExchange].(string); known {
+		return m // a copy of ours, which says how its original came
 	}
-	latest, _ := deaths[0].(amqp.Table)
-	m.Error, _ = latest["reason"].(string)
-	m.DiedAt = moment(latest["time"])
-	earliest, _ := deaths[len(deaths)-1].(amqp.Table)
-	if exchange, ok := earliest["exchange"].(string); ok {
-		m.Exchange = exchange
-	}
-	if keys, _ := earliest["routing-keys"].([]any); len(keys) > 0 {
-		m.RoutingKey, _ = keys[0].(string)
-	}
+	first := m.Deaths[firstDeath(m.Deaths, d.Headers)]
+	m.Exchange, m.RoutingKey = first.Exchange, first.RoutingKey
 	m.Message.Exchange, m.Message.RoutingKey = m.Exchange, m.RoutingKey
 	return m
+}
+
+// deaths reads the broker's notes. Nothing in them is trusted.
+func deaths(headers amqp.Table) (out []ackbox.Death) {
+	notes, _ := headers["x-death"].([]any)
+	for _, note := range notes {
+		t, ok := note.(amqp.Table)
+		if !ok {
+			continue
+		}
+		death := ackbox.Death{Count: count(t["count"]), At: moment(t["time"])}
+		death.Queue, _ = t["queue"].(string)
+		death.Exchange, _ = t["exchange"].(string)
+		death.Reason, _ = t["reason"].(string)
+		if keys, _ := t["routing-keys"].([]any); len(keys) > 0 {
+			death.RoutingKey, _ = keys[0].(string)
+		}
+		out = append(out, death)
+	}
+	return out
+}
+
+// firstDeath finds the note of how a message came at all: not always the last one, since a
+// queue where it has died again has its note renewed.
+func firstDeath(notes []ackbox.Death, headers amqp.Table) int {
+	queue, _ := headers["x-first-death-queue"].(string)
+	reason, _ := headers["x-first-death-reason"].(string)
+	at := slices.IndexFunc(notes, func(n ackbox.Death) bool { return n.Queue == queue && n.Reason == reason })
+	if at < 0 {
+		return len(notes) - 1
+	}
+	return at
 }

@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -14,18 +15,24 @@ import (
 // the work queue, in the queue's order, and reports how many. They have all their tries again:
 // AttemptsBefore says how many they had. A message leaves the dead queue only
 // after its copy is confirmed and routed, so an interruption can duplicate one but
-// lose none. Where the work queue takes no more it stops with an error. No dead queue
-// means that nothing was ever buried: 0 and no error. How far it looks: as
-// [Broker.Dead]. ctx bounds the whole; each message is bounded by Config.ConfirmTimeout.
+// lose none. Where the work queue takes no more it stops with an error. A message that
+// cannot be moved for what it is (its headers do not fit into a frame, say) stays, the
+// others are moved, and the error tells of it. Where the look has met its bound before
+// limit, that is an error, too. No dead queue means that nothing was ever buried: 0 and no
+// error. How far it looks, and how long: as [Broker.Dead]. Each message is bounded by
+// Config.ConfirmTimeout.
 func (b *Broker) RequeueDead(ctx context.Context, queue string, filter ackbox.DeadFilter, limit int) (moved int, err error) {
-	err = b.browse(ctx, "requeue dead", queue, filter, limit, func(br *browser, d amqp.Delivery, _ ackbox.DeadMessage) error {
-		if err := br.move(ctx, d, queue, revived(queue, d)); err != nil {
-			return fmt.Errorf("queue %s: %w", queue, err)
+	br, err := b.browse(ctx, queue, filter, limit, func(br *browser, d amqp.Delivery, _ ackbox.DeadMessage) error {
+		if err := br.place(ctx, queue, revived(queue, d)); err != nil {
+			return err
 		}
-		moved++
-		return nil
-	}, func(*browser) bool { return moved == limit })
-	return moved, err
+		moved++ // whether the ack arrives or not, it is in the work queue
+		return br.forget(ctx, d)
+	}, func() bool { return moved == limit })
+	if err := errors.Join(err, br.behind(moved == limit)); err != nil {
+		return moved, fmt.Errorf("rabbitmq: requeue dead: %w", err)
+	}
+	return moved, nil
 }
 
 // DeleteDead deletes up to limit messages that filter chooses from a dead queue, in the
@@ -35,14 +42,17 @@ func (b *Broker) DeleteDead(ctx context.Context, queue string, filter ackbox.Dea
 	if err := filter.Deletes(); err != nil {
 		return 0, fmt.Errorf("rabbitmq: delete dead: %w", err)
 	}
-	err = b.browse(ctx, "delete dead", queue, filter, limit, func(br *browser, d amqp.Delivery, _ ackbox.DeadMessage) error {
-		if err := d.Ack(false); err != nil {
-			return br.g.failed(ctx, "ack", err)
+	br, err := b.browse(ctx, queue, filter, limit, func(br *browser, d amqp.Delivery, _ ackbox.DeadMessage) error {
+		if err := br.forget(ctx, d); err != nil {
+			return err
 		}
 		deleted++
 		return nil
-	}, func(*browser) bool { return deleted == limit })
-	return deleted, err
+	}, func() bool { return deleted == limit })
+	if err := errors.Join(err, br.behind(deleted == limit)); err != nil {
+		return deleted, fmt.Errorf("rabbitmq: delete dead: %w", err)
+	}
+	return deleted, nil
 }
 
 // revived is a message of a dead queue as it goes back to its work queue.
