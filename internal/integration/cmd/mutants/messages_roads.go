@@ -1,0 +1,17 @@
+//go:build unix
+
+package main
+
+// kept are those of what a message without a row keeps on its way.
+var kept = []mutant{
+	{
+		1, "show what a forwarded message was made of", "memory/message.go",
+		"out.Message = messageOf(out)", "out.Message = messageOf(out)\n\t\tif job.Message != nil {\n\t\t\tout.Message = job.Message\n\t\t}",
+		[]suite{{inMemory, "TestConformance"}},
+	},
+	{
+		1, "keep a configured kind for the producer's", "memory/message.go",
+		"\t\tout.Kind = m.Type\n", "",
+		[]suite{{inMemory, "TestConformance"}},
+	},
+}
