@@ -14,4 +14,14 @@ var kept = []mutant{
 		"\t\tout.Kind = m.Type\n", "",
 		[]suite{{inMemory, "TestConformance"}},
 	},
+	{
+		8, "ask for a refused retry queue with every message", "rabbitmq/refused.go",
+		"return time.Now().Before(r.known[queue].next)", "return time.Now().Before(r.known[queue].next) && false",
+		[]suite{{inRabbitMQ, "TestRefusedRung"}},
+	},
+	{
+		8, "say with every message that a retry queue is refused", "rabbitmq/refused.go",
+		"if r.known[queue].reason != reason {", "if reason != \"\" {",
+		[]suite{{inRabbitMQ, "TestRefusedRung"}},
+	},
 }
