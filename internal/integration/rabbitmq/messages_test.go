@@ -215,9 +215,14 @@ func TestRefusedRung(t *testing.T) {
 
 	// Another one asks sooner.
 	wrong()
-	soon := ready(t, rabbitmq.Config{RetryLadder: ladder, MaxBackoff: 20 * time.Millisecond})
+	soon := ready(t, rabbitmq.Config{RetryLadder: ladder, MaxBackoff: time.Millisecond})
 	d = s.next()
-	soon.must("Retry", soon.Retry(f.ctx, d, 0))
+	for range 10 {
+		soon.must("Retry", soon.Retry(f.ctx, d, 0))
+	}
+	if n := strings.Count(soon.log.String(), said); n != 1 {
+		t.Errorf("the refused queue was named %d times, want once", n)
+	}
 	if _, err := ch.QueueDelete(refused, false, false, false); err != nil {
 		t.Fatal(err)
 	}
