@@ -18,11 +18,10 @@ func TestEveryReturnCounts(t *testing.T) {
 	url := testenv.AMQPURL(t)
 	ch := foreigner(t)
 	for way, giveBack := range map[string]func(*amqp.Connection, *amqp.Channel, amqp.Delivery) error{
-		"nack":                   func(_ *amqp.Connection, _ *amqp.Channel, d amqp.Delivery) error { return d.Nack(false, true) },
-		"reject":                 func(_ *amqp.Connection, _ *amqp.Channel, d amqp.Delivery) error { return d.Reject(true) },
-		"close the channel":      func(_ *amqp.Connection, c *amqp.Channel, _ amqp.Delivery) error { return c.Close() },
-		"close the connection":   func(conn *amqp.Connection, _ *amqp.Channel, _ amqp.Delivery) error { return conn.Close() },
-		"recover on the channel": func(_ *amqp.Connection, c *amqp.Channel, _ amqp.Delivery) error { return c.Recover(true) },
+		"nack":                 func(_ *amqp.Connection, _ *amqp.Channel, d amqp.Delivery) error { return d.Nack(false, true) },
+		"reject":               func(_ *amqp.Connection, _ *amqp.Channel, d amqp.Delivery) error { return d.Reject(true) },
+		"close the channel":    func(_ *amqp.Connection, c *amqp.Channel, _ amqp.Delivery) error { return c.Close() },
+		"close the connection": func(conn *amqp.Connection, _ *amqp.Channel, _ amqp.Delivery) error { return conn.Close() },
 	} {
 		if _, err := ch.QueueDeclare(way, true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
 			t.Fatal(err)

@@ -24,4 +24,19 @@ var kept = []mutant{
 		"if r.known[queue].reason != reason {", "if reason != \"\" {",
 		[]suite{{inRabbitMQ, "TestRefusedRung"}},
 	},
+	{
+		8, "declare what somebody changes meanwhile", "topology.go",
+		"q.Arguments = maps.Clone(q.Arguments)", "_ = maps.Clone(q.Arguments)",
+		[]suite{{inRoot, "TestTopologyWithDefaultsSharesNothing"}},
+	},
+	{
+		8, "declare more than a frame holds", "arguments.go",
+		"if size > maxArguments {", "if size < 0 {",
+		[]suite{{inRoot, "TestTopologyValidate"}},
+	},
+	{
+		1, "let RabbitMQ 4 drop what came back often", "rabbitmq/message.go",
+		"return content.Bookkeeping(name) || special(name) })", "return content.Bookkeeping(name) && false || special(name) })",
+		[]suite{{inRabbitMQ, "TestReturnsDropNothingOfOurs"}},
+	},
 }
