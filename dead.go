@@ -51,9 +51,8 @@ func (f DeadFilter) Deletes() error {
 	if f.All {
 		return nil
 	}
-	chosen := f
-	chosen.In = ""
-	if chosen == (DeadFilter{}) {
+	// Times by IsZero: one in another zone equals no zero value, and chooses all the same.
+	if f.ID+f.Kind+f.Exchange+f.RoutingKey+f.Error == "" && f.DiedAfter.IsZero() && f.DiedBefore.IsZero() {
 		return errors.New("the filter is empty, which would delete everything: set a field of ackbox.DeadFilter, or All")
 	}
 	return nil

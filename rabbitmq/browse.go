@@ -2,8 +2,8 @@ package rabbitmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -111,8 +111,8 @@ func (b *Broker) browse(ctx context.Context, what, queue string, filter ackbox.D
 func (b *Broker) newBrowser(ctx context.Context, queue, in string) (*browser, error) {
 	br := &browser{b: b, from: queue + deadSuffix}
 	if in != "" && in != br.from {
-		if in == queue {
-			return nil, errors.New("DeadFilter.In is the work queue itself: want the queue that dead messages are in")
+		if slices.Contains(b.Queues(), in) {
+			return nil, fmt.Errorf("DeadFilter.In %q is a work queue: want a queue that dead messages are in", in)
 		}
 		br.from, br.foreign = in, true
 	}
