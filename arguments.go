@@ -9,8 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// maxArgumentName is AMQP's bound for the name of an argument, in bytes.
-const maxArgumentName = 255
+const (
+	// maxArgumentName is AMQP's bound for the name of an argument, in bytes.
+	maxArgumentName = 255
+	// maxArguments bounds the bytes of a table of arguments. A declaration travels in one
+	// frame, of which the smallest that AMQP allows has 4096 bytes; one that is too large
+	// ends the connection of all others.
+	maxArguments = 2048
+)
 
 // said are the arguments that a field of [Queue] says.
 var said = map[string]string{
@@ -21,7 +27,12 @@ var said = map[string]string{
 
 // checkArguments reports what is wrong with a table of arguments in field.
 func checkArguments(field string, args map[string]any) (errs []error) {
+	size := 0
 	for _, key := range slices.Sorted(maps.Keys(args)) {
+		size += len(key)
+		if text, ok := args[key].(string); ok {
+			size += len(text)
+		}
 		if key == "" || len(key) > maxArgumentName || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
 			errs = append(errs, fmt.Errorf("ackbox: %s has the name %.100q: want 1 to %d bytes of printable UTF-8", field, key, maxArgumentName))
 		}
@@ -30,6 +41,9 @@ func checkArguments(field string, args map[string]any) (errs []error) {
 		default:
 			errs = append(errs, fmt.Errorf("ackbox: %s[%.100q] is a %T: want a string, bool, int, int32, int64 or float64", field, key, v))
 		}
+	}
+	if size > maxArguments {
+		errs = append(errs, fmt.Errorf("ackbox: %s has %d bytes of names and texts: at most %d are allowed", field, size, maxArguments))
 	}
 	return errs
 }

@@ -16,8 +16,8 @@ type DeadMessage struct {
 	// Error is why it was given up, at most 1024 bytes of it. Of a message that the broker
 	// dead-lettered it is the broker's reason: expired, rejected, maxlen or delivery_limit.
 	Error string
-	// FirstSeen is when a worker first put it aside, DiedAt when it was given up, to the
-	// second; zero where nobody noted it.
+	// FirstSeen is when a worker first put it aside, or when it was last requeued from here,
+	// DiedAt when it was given up, to the second; zero where nobody noted it.
 	FirstSeen, DiedAt time.Time
 	// Deaths are the broker's own notes (x-death), the latest first: where it has
 	// dead-lettered the message, and why. There are none of what a worker has given up.

@@ -100,7 +100,8 @@ const (
 	// was published first; a copy of it goes another way.
 	HeaderExchange   = HeaderPrefix + "exchange"
 	HeaderRoutingKey = HeaderPrefix + "routing-key"
-	// HeaderFirstSeen is when a worker first put the message aside, a timestamp.
+	// HeaderFirstSeen is when a worker first put the message aside, a timestamp. A requeue
+	// from the dead queue begins anew, so that a kind that nobody knew is waited for again.
 	HeaderFirstSeen = HeaderPrefix + "first-seen"
 	// HeaderQueue and HeaderKind say of a message in a dead queue which queue it came
 	// from and which kind it was taken for.

@@ -3,6 +3,8 @@ package ackbox
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -67,7 +69,8 @@ type Queue struct {
 	Passive bool
 	// Arguments are further x-arguments to declare the queue with (x-message-ttl,
 	// x-dead-letter-exchange, x-max-priority, x-single-active-consumer, ...), as its
-	// other users declare it: string, bool, int, int32, int64 or float64.
+	// other users declare it: string, bool, int, int32, int64 or float64, at most 2048
+	// bytes of names and texts.
 	Arguments map[string]any
 	// DeliveryLimit is how often the broker lets a message of a quorum queue come back
 	// before it drops or dead-letters it. What is ours is declared with it; by default
@@ -99,7 +102,8 @@ type Exchange struct {
 	Arguments map[string]any
 }
 
-// WithDefaults returns a copy of t in which every unset field has its default.
+// WithDefaults returns a copy of t, which shares nothing with it, in which every unset
+// field has its default.
 func (t Topology) WithDefaults() Topology {
 	out := Topology{
 		Queues:    append([]Queue(nil), t.Queues...),
@@ -110,6 +114,11 @@ func (t Topology) WithDefaults() Topology {
 	}
 	for i := range out.Queues {
 		q := &out.Queues[i]
+		q.Arguments = maps.Clone(q.Arguments)
+		q.Bindings = slices.Clone(q.Bindings)
+		for j := range q.Bindings {
+			q.Bindings[j].Arguments = maps.Clone(q.Bindings[j].Arguments)
+		}
 		if q.Type == "" {
 			q.Type = Quorum
 		}
@@ -122,6 +131,7 @@ func (t Topology) WithDefaults() Topology {
 		}
 	}
 	for i := range out.Exchanges {
+		out.Exchanges[i].Arguments = maps.Clone(out.Exchanges[i].Arguments)
 		if out.Exchanges[i].Kind == "" {
 			out.Exchanges[i].Kind = Direct
 		}

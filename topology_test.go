@@ -48,6 +48,7 @@ func TestTopologyValidate(t *testing.T) {
 		"limit as an argument":    {queue(ackbox.Queue{Name: "q", Arguments: map[string]any{"x-delivery-limit": 1}}), []string{"say it by Queues[0].DeliveryLimit"}},
 		"two overflows":           {queue(ackbox.Queue{Name: "q", MaxLength: 1, Arguments: map[string]any{"x-overflow": "drop-head"}}), []string{"Queues[0].Arguments has x-overflow beside MaxLength"}},
 		"argument of a bad type":  {queue(ackbox.Queue{Name: "q", Arguments: map[string]any{"x-a": []string{}}}), []string{"Queues[0].Arguments[\"x-a\"] is a []string: want a string, bool"}},
+		"a lot of arguments":      {queue(ackbox.Queue{Name: "q", Arguments: map[string]any{"x-a": strings.Repeat("a", 2048)}}), []string{"Queues[0].Arguments has 2051 bytes of names and texts: at most 2048 are allowed"}},
 		"argument without a name": {queue(ackbox.Queue{Name: "q", Arguments: map[string]any{"": 1}}), []string{`Queues[0].Arguments has the name ""`}},
 		"limit of 1":              {queue(ackbox.Queue{Name: "q", DeliveryLimit: 1}), []string{"Queues[0].DeliveryLimit is 1: want 2 to 1000000000, or 0"}},
 		"limit of a classic":      {queue(ackbox.Queue{Name: "q", Type: ackbox.Classic, DeliveryLimit: 5}), []string{`a queue of the type "classic" has none`}},
@@ -85,6 +86,26 @@ func TestTopologyValidate(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Whoever has a topology with defaults declares it for as long as it lives.
+func TestTopologyWithDefaultsSharesNothing(t *testing.T) {
+	t.Parallel()
+	given := ackbox.Topology{
+		Exchanges: []ackbox.Exchange{{Name: "x", Arguments: map[string]any{"a": 1}}},
+		Queues: []ackbox.Queue{{Name: "q", Arguments: map[string]any{"a": 1}, Bindings: []ackbox.Binding{
+			{Exchange: "x", RoutingKey: "k", Arguments: map[string]any{"a": 1}},
+		}}},
+	}
+	full := given.WithDefaults()
+	given.Exchanges[0].Arguments["a"] = 2
+	given.Queues[0].Arguments["a"] = 2
+	given.Queues[0].Bindings[0].Arguments["a"] = 2
+	given.Queues[0].Bindings[0].RoutingKey = "changed"
+	q := full.Queues[0]
+	if full.Exchanges[0].Arguments["a"] != 1 || q.Arguments["a"] != 1 || q.Bindings[0].Arguments["a"] != 1 || q.Bindings[0].RoutingKey != "k" {
+		t.Errorf("a change of the original is seen: %+v", full)
 	}
 }
 

@@ -73,6 +73,8 @@ func (b *Broker) RequeueDead(ctx context.Context, name string, filter ackbox.Dea
 		if again.job.Ledger == "" {
 			again.job.AttemptsBefore = again.job.Attempt
 			again.job.Attempt++
+			again.job.Kind = again.job.Message.Type // which Bury has set to the handler's
+			again.firstSeen = time.Unix(time.Now().Unix(), 0)
 		} else {
 			again.strays = 1 // not its first copy: the ledger will be asked
 			again.job.RoutingKey = q.name

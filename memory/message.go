@@ -43,7 +43,7 @@ func onWire(job ackbox.Job) ackbox.Job {
 		out.CreatedAt = time.Unix(job.CreatedAt.Unix(), 0)
 	}
 	if job.Ledger == "" {
-		out.Message = messageOf(job)
+		out.Message = messageOf(out)
 		return out
 	}
 	out.Ledger = job.Ledger
@@ -54,31 +54,31 @@ func onWire(job ackbox.Job) ackbox.Job {
 	return out
 }
 
-// messageOf is what a job without a row is for whoever gets it: the message that it
-// came as, or that it is published as now.
-func messageOf(job ackbox.Job) *ackbox.Message {
-	if job.Message != nil {
-		m := *job.Message
-		return &m
-	}
-	headers := make(map[string]any, len(job.Headers))
-	for name, value := range callersHeaders(job.Headers) {
+// messageOf is what out, as it is published, is for whoever gets it.
+func messageOf(out ackbox.Job) *ackbox.Message {
+	headers := make(map[string]any, len(out.Headers))
+	for name, value := range out.Headers {
 		headers[name] = value
 	}
 	return &ackbox.Message{
-		Exchange: job.Exchange, RoutingKey: job.RoutingKey,
-		ID: job.ID, Type: job.Kind, ContentType: "application/json", Timestamp: job.CreatedAt,
-		Headers: headers, Body: bytes.Clone(job.Payload),
+		Exchange: out.Exchange, RoutingKey: out.RoutingKey,
+		ID: out.ID, Type: out.Kind, ContentType: "application/json", Timestamp: out.CreatedAt,
+		Headers: headers, Body: out.Payload,
 	}
 }
 
 // viaDefault returns a copy of a delivered job that goes straight to q, which is how
 // retries and dead messages travel. It carries its tries in any case, and without a row
-// the way by which its producer sent it.
+// what its producer said, whatever was made of it meanwhile.
 func viaDefault(job ackbox.Job, q *queue) ackbox.Job {
 	out := onWire(job)
-	if job.Ledger != "" {
+	switch {
+	case job.Ledger != "":
 		out.Exchange, out.RoutingKey = "", q.name
+	case job.Message != nil:
+		m := *job.Message
+		out.Message = &m
+		out.Kind = m.Type
 	}
 	out.Attempt = max(1, job.Attempt)
 	out.AttemptsBefore = job.AttemptsBefore

@@ -23,6 +23,7 @@ type Broker struct {
 	declared    *declarations
 	trials      trials
 	stalls      stalls
+	refused     refusals
 	closing     chan struct{}
 	once        sync.Once
 	retiring    sync.WaitGroup // generations being closed in the background
@@ -44,6 +45,7 @@ func New(cfg Config) (*Broker, error) {
 	b := &Broker{cfg: cfg, display: displayed(targets), closing: make(chan struct{})}
 	log := cfg.Logger.With("broker", b.display)
 	b.stalls.log = log
+	b.refused.log, b.refused.pause = log, cfg.MaxBackoff
 	b.publish = b.newSlot("publish", targets, b.buildPublishing)
 	b.consume = b.newSlot("consume", targets, nil)
 	b.controlling = b.newSlot("control", targets, nil)

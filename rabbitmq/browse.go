@@ -66,7 +66,7 @@ func (b *Broker) browse(ctx context.Context, queue string, filter ackbox.DeadFil
 		return nil, err
 	}
 	if slices.Contains(b.Queues(), filter.In) {
-		return nil, fmt.Errorf("DeadFilter.In %s is a work queue: want a queue that dead messages are in", filter.In)
+		return nil, fmt.Errorf("DeadFilter.In %q is a work queue: want a queue that dead messages are in", filter.In)
 	}
 	br, err := b.newBrowser(ctx, q.Name, filter)
 	if err != nil {

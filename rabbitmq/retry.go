@@ -17,9 +17,12 @@ import (
 // Retry parks a copy of d, a message that no row of the caller's ledger stands
 // behind, in the broker, from where it comes back to its queue after delay. The
 // pause is rounded up to the next of Config.RetryLadder, or down to one that is at most a
-// fifth shorter; beyond the longest it is the longest. Where the broker refuses that pause's queue (somebody has declared it with
-// other arguments) the nearest longer one serves, or else a shorter. The copy keeps all properties and headers with their types (but see
-// below) and carries d.Attempt and d.Strays, which the caller has raised already.
+// fifth shorter; beyond the longest it is the longest. Where the broker refuses that
+// pause's queue (somebody has declared it with other arguments) the nearest longer one
+// serves, or else a shorter: a pause of 1 s becomes one of 5 s. That is logged once, and
+// the refused queue is asked for again every Config.MaxBackoff. The copy keeps all
+// properties and headers with their types (but see below) and carries d.Attempt and
+// d.Strays, which the caller has raised already.
 //
 // nil means confirmed and routed: acknowledge d now. After an error d is
 // untouched; requeue it after a pause. It is never waited for longer than
@@ -40,18 +43,38 @@ func (b *Broker) Retry(ctx context.Context, d core.Delivery, delay time.Duration
 		return err
 	}
 	var refused []error
-	for _, rung := range rungsFor(b.cfg.RetryLadder, delay) {
-		name := q.Name + retryInfix + strconv.FormatInt(rung.Milliseconds(), 10)
+	for _, rung := range b.rungsFor(q, delay) {
+		name := retryName(q, rung)
 		err := b.deposit(ctx, name, retryArgs(q, rung), copyOf(&d))
 		if err == nil {
+			b.refused.clear(name)
 			return nil
 		}
 		refused = append(refused, err)
 		if !permanent(err) || ctx.Err() != nil {
 			break
 		}
+		b.refused.note(name, err)
 	}
 	return fmt.Errorf("rabbitmq: retry: %w", errors.Join(refused...))
+}
+
+// rungsFor lists the rungs in the order in which they are tried for a message of q: those
+// whose queue was refused a moment ago come last, should no other serve.
+func (b *Broker) rungsFor(q ackbox.Queue, delay time.Duration) []time.Duration {
+	var now, last []time.Duration
+	for _, rung := range rungsFor(b.cfg.RetryLadder, delay) {
+		if b.refused.fresh(retryName(q, rung)) {
+			last = append(last, rung)
+		} else {
+			now = append(now, rung)
+		}
+	}
+	return append(now, last...)
+}
+
+func retryName(q ackbox.Queue, rung time.Duration) string {
+	return q.Name + retryInfix + strconv.FormatInt(rung.Milliseconds(), 10)
 }
 
 // retryInfix stands in the names of retry queues between the work queue's and the

@@ -76,6 +76,8 @@ func Run(t *testing.T, factory func(t *testing.T, topology ackbox.Topology) Brok
 		{"BuryAndRequeue", oneQueue(), buryAndRequeue},
 		{"Strays", oneQueue(), strays},
 		{"Renewals", oneQueue(), renewals},
+		{"MessageIsKept", messageTopology(), messageIsKept},
+		{"ForwardedMessage", messageTopology(), forwardedMessage},
 		{"Queues", unknownQueueTopology(), queues},
 		{"RequeueDeadLimit", oneQueue(), requeueDeadLimit},
 		{"CloseWhileConsuming", oneQueue(), closeWhileConsuming},

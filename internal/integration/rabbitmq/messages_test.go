@@ -173,23 +173,62 @@ func TestQueueArguments(t *testing.T) {
 }
 
 // Where somebody has declared a pause's queue with other arguments, another pause serves.
+// That is said once, and the broker is not asked about it with every message.
 func TestRefusedRung(t *testing.T) {
 	t.Parallel()
 	ch := foreigner(t)
-	f := ready(t, rabbitmq.Config{RetryLadder: ladder})
-	if _, err := ch.QueueDeclare("work.retry.100", true, false, false, false, amqp.Table{"x-queue-type": "classic"}); err != nil {
-		t.Fatal(err)
+	const refused, said = "work.retry.100", "queue=work.retry.100"
+	wrong := func() {
+		t.Helper()
+		if _, err := ch.QueueDeclare(refused, true, false, false, false, amqp.Table{"x-queue-type": "classic"}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	wrong()
+	f := ready(t, rabbitmq.Config{RetryLadder: ladder, MaxBackoff: time.Hour})
 	if err := ch.Publish("", work, false, false, amqp.Publishing{MessageId: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	s := f.subscribe(work, 1)
+	for range 3 {
+		d := s.next()
+		f.must("Retry", f.Retry(f.ctx, d, 0))
+		f.must("Ack", d.Receipt.Ack())
+	}
 	d := s.next()
-	f.must("Retry", f.Retry(f.ctx, d, 0))
-	f.must("Ack", d.Receipt.Ack())
-	if d = s.next(); d.ID != "m" {
+	if d.ID != "m" {
 		t.Errorf("%+v came", d)
 	}
+	f.waits(refused, 0)
+	if n := strings.Count(f.log.String(), said); n != 1 {
+		t.Errorf("the refused queue was named %d times, want once", n)
+	}
+	// As long as it is not asked again, nobody notices that the way is free.
+	if _, err := ch.QueueDelete(refused, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	f.must("Retry", f.Retry(f.ctx, d, 0))
 	f.must("Ack", d.Receipt.Ack())
-	f.waits("work.retry.100", 0)
+	if _, err := foreigner(t).QueueDeclarePassive(refused, true, false, false, false, nil); err == nil {
+		t.Error("the refused queue was asked for again within MaxBackoff")
+	}
+
+	// Another one asks sooner.
+	wrong()
+	soon := ready(t, rabbitmq.Config{RetryLadder: ladder, MaxBackoff: time.Millisecond})
+	d = s.next()
+	for range 10 {
+		soon.must("Retry", soon.Retry(f.ctx, d, 0))
+	}
+	if n := strings.Count(soon.log.String(), said); n != 1 {
+		t.Errorf("the refused queue was named %d times, want once", n)
+	}
+	if _, err := ch.QueueDelete(refused, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool {
+		soon.must("Retry", soon.Retry(f.ctx, d, 0))
+		return strings.Contains(soon.log.String(), "a retry queue is declared again")
+	}, func() any { return soon.log })
+	f.must("Ack", d.Receipt.Ack())
 }

@@ -20,6 +20,8 @@ type suite struct {
 
 const (
 	inRabbitMQ     = "internal/integration/rabbitmq"
+	inRoot         = "."
+	inMemory       = "internal/integration/memory"
 	inOutbox       = "internal/integration/outbox"
 	inFaults       = "internal/integration/faults"
 	inDispatcher   = "dispatcher"
