@@ -78,3 +78,41 @@ func ExampleBroker_SetAway() {
 	// memory: consuming queue "default": the broker is away
 	// 1 <nil>
 }
+
+// Messages that were given up for one reason are looked at, brought back, and those that
+// nobody wants deleted. Package rabbitmq has the same methods.
+func ExampleBroker_Dead() {
+	broker, err := memory.New(memory.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = broker.Close() }()
+	ctx := context.Background()
+	for id, cause := range []string{"no stock of 7", "the address is unknown", "no stock of 9"} {
+		job := ackbox.Job{ID: fmt.Sprint(id), Kind: "order.paid", Queue: ackbox.DefaultQueue, Attempt: 25}
+		if err := broker.Bury(ctx, core.Delivery{Job: job}, cause); err != nil { // as a worker does
+			fmt.Println(err)
+		}
+	}
+
+	noStock := ackbox.DeadFilter{Kind: "order.paid", Error: "no stock"}
+	report, err := broker.Dead(ctx, ackbox.DefaultQueue, noStock, 10) // the dry run
+	fmt.Println(report.Matched, "of", report.Looked, err)
+	for _, m := range report.Messages {
+		fmt.Println(m.ID, m.Kind, m.Attempt, m.Error)
+	}
+	moved, err := broker.RequeueDead(ctx, ackbox.DefaultQueue, noStock, 10)
+	fmt.Println(moved, err)
+	deleted, err := broker.DeleteDead(ctx, ackbox.DefaultQueue, ackbox.DeadFilter{ID: "1"}, 1)
+	fmt.Println(deleted, err)
+	_, err = broker.DeleteDead(ctx, ackbox.DefaultQueue, ackbox.DeadFilter{}, 10)
+	fmt.Println(err)
+	// Output:
+	// 2 of 3 <nil>
+	// 0 order.paid 25 no stock of 7
+	// 2 order.paid 25 no stock of 9
+	// 2 <nil>
+	// 1 <nil>
+	// memory: deleting dead messages of "default": the filter is empty, which would delete everything: set a field of ackbox.DeadFilter, or All
+}

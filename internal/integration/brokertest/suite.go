@@ -37,7 +37,9 @@ type Broker interface {
 	Consume(ctx context.Context, queue string, prefetch int, handle func(core.Delivery)) error
 	Retry(ctx context.Context, d core.Delivery, delay time.Duration) error
 	Bury(ctx context.Context, d core.Delivery, cause string) error
+	Dead(ctx context.Context, queue string, filter ackbox.DeadFilter, limit int) (ackbox.DeadReport, error)
 	RequeueDead(ctx context.Context, queue string, filter ackbox.DeadFilter, limit int) (int, error)
+	DeleteDead(ctx context.Context, queue string, filter ackbox.DeadFilter, limit int) (int, error)
 	Waiting(ctx context.Context, queue string) (int, error)
 	Close() error
 }
@@ -79,6 +81,9 @@ func Run(t *testing.T, factory func(t *testing.T, topology ackbox.Topology) Brok
 		{"MessageIsKept", messageTopology(), messageIsKept},
 		{"ForwardedMessage", messageTopology(), forwardedMessage},
 		{"Queues", unknownQueueTopology(), queues},
+		{"DeadIsListed", oneQueue(), deadIsListed},
+		{"DeadIsMoved", oneQueue(), deadIsMoved},
+		{"DeadIsRefused", oneQueue(), deadIsRefused},
 		{"RequeueDeadLimit", oneQueue(), requeueDeadLimit},
 		{"CloseWhileConsuming", oneQueue(), closeWhileConsuming},
 		{"AfterClose", oneQueue(), afterClose},

@@ -35,13 +35,13 @@ var foreign = []mutant{
 		[]suite{{inRabbitMQ, "TestRefusedRung"}},
 	},
 	{
-		1, "lose what a look into a dead queue has not moved", "rabbitmq/browse.go",
+		1, "lose what a look into a dead queue has not moved", "rabbitmq/browser.go",
 		"\tcase err != nil:\n\t\treturn nil, br.g.failed(ctx, \"get\", err)", "\tcase d != nil && d.Ack(false) != nil, err != nil:\n\t\treturn nil, br.g.failed(ctx, \"get\", err)",
 		[]suite{{inRabbitMQ, "TestDeadByFilter"}},
 	},
 	{
 		1, "delete whatever is dead", "rabbitmq/browse.go",
-		"if filter.Match(m) {", "if filter.Match(m) || filter.Kind == \"\" {",
+		"filter.Match(m) {", "filter.Match(m) || filter.Kind == \"\" {",
 		[]suite{{inRabbitMQ, "TestDeadByFilter"}},
 	},
 	{
