@@ -47,7 +47,8 @@ func TestDeadFilterDeletes(t *testing.T) {
 	t.Parallel()
 	elsewhere := time.FixedZone("elsewhere", 3600)
 	for _, f := range []ackbox.DeadFilter{
-		{}, {In: "theirs", DeliveryLimit: 5},
+		{},
+		{In: "theirs", DeliveryLimit: 5},
 		{DiedAfter: time.Time{}.In(elsewhere)}, // chooses all, and equals no zero value
 		{DiedBefore: time.Time{}.In(elsewhere)},
 	} {
