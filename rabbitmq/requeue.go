@@ -18,7 +18,8 @@ import (
 // lose none. Where the work queue takes no more it stops with an error. A message that
 // cannot be moved for what it is (its headers do not fit into a frame, say) stays, the
 // others are moved, and the error tells of it. Where the look has met its bound before
-// limit, that is an error, too. No dead queue means that nothing was ever buried: 0 and no
+// limit, that is an error, too. Where it ends at limit, a quorum queue may have what was
+// passed over behind what an earlier look has passed over. No dead queue means that nothing was ever buried: 0 and no
 // error. How far it looks, and how long: as [Broker.Dead]. Each message is bounded by
 // Config.ConfirmTimeout.
 func (b *Broker) RequeueDead(ctx context.Context, queue string, filter ackbox.DeadFilter, limit int) (moved int, err error) {

@@ -32,7 +32,7 @@ var sifted = []mutant{
 	{
 		1, "let go of a dead message before its copy is confirmed", "rabbitmq/requeue.go",
 		"if err := br.place(ctx, queue, revived(queue, d)); err != nil {", "if err := errors.Join(br.forget(ctx, d), br.place(ctx, queue, revived(queue, d))); err != nil {",
-		[]suite{{inRabbitMQ, "TestDeadQueueBearsReturns"}},
+		[]suite{{inRabbitMQ, "TestDeadMessageThatDoesNotFit"}},
 	},
 	{
 		1, "take the broker's notes for a copy's way", "rabbitmq/dead.go",
