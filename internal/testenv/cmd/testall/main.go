@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string) error {
 			packages = append(packages, dir+string(filepath.Separator)+"...")
 		}
 	}
-	test := []string{"test", "-json", "-shuffle=on", "-timeout=10m", "-p=" + strconv.Itoa(min(atOnce, runtime.NumCPU()))}
+	test := []string{"test", "-json", "-shuffle=on", "-timeout=13m", "-p=" + strconv.Itoa(min(atOnce, runtime.NumCPU()))}
 	if raceDetector(ctx) {
 		test = append(test, "-race")
 	}
