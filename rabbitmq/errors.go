@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"regexp"
 	"strings"
 	"syscall"
@@ -37,9 +38,10 @@ func guessed(err error) bool {
 
 // hungUp reports that the broker ended a connection without a word of AMQP. In
 // TLS 1.3 that is how a client learns that its certificate was refused: it may
-// see the alert, or only the reset that follows.
+// see the alert, or only the reset that follows; or that the client's reader, which saw
+// one of these, has closed the socket under it.
 func hungUp(err error) bool {
-	return code(err) == amqp.FrameError || errors.Is(err, amqp.ErrClosed) || errors.Is(err, io.EOF) ||
+	return code(err) == amqp.FrameError || errors.Is(err, amqp.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
