@@ -56,6 +56,11 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
+	for _, name := range []string{"DATABASE_URL", "AMQP_URL"} {
+		if os.Getenv(name) == "" {
+			return fmt.Errorf("%s is not set: want a URL, as in the comment at the top of this file", name)
+		}
+	}
 	db, err := gorm.Open(postgres.Open(os.Getenv("DATABASE_URL")), &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		return fmt.Errorf("open DATABASE_URL: %w", err)
