@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ackbox/ackbox/internal/testenv/ports"
 )
 
 // Proxy passes connections to one server. Its methods may be called by any
@@ -15,7 +17,7 @@ import (
 type Proxy struct {
 	upstream string
 	address  string
-	port     *port
+	port     *ports.Port
 	all      sync.WaitGroup // accept loop and connections
 
 	listening sync.Mutex // one Refuse, Accept, Heal or Close at a time
@@ -38,20 +40,20 @@ func Open(upstream string) (*Proxy, error) {
 	if _, _, err := net.SplitHostPort(upstream); err != nil {
 		return nil, fmt.Errorf("netfault: upstream must be host:port: %w", err)
 	}
-	held, err := holdPort()
+	held, err := ports.Hold()
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{
 		upstream: upstream,
-		address:  net.JoinHostPort("127.0.0.1", strconv.Itoa(held.number)),
+		address:  net.JoinHostPort("127.0.0.1", strconv.Itoa(held.Number)),
 		port:     held,
 		chains:   newChains(),
 		conns:    make(map[*conn]bool),
 		budget:   -1,
 	}
 	if err := p.listen(); err != nil {
-		return nil, errors.Join(err, held.release())
+		return nil, errors.Join(err, held.Release())
 	}
 	return p, nil
 }
@@ -89,7 +91,7 @@ func (p *Proxy) Close() error {
 	p.endAll(false)
 	p.mu.Unlock()
 	// What a toxic delays would be waited for.
-	err = errors.Join(err, p.reshape(p.chains.clear), p.port.release())
+	err = errors.Join(err, p.reshape(p.chains.clear), p.port.Release())
 	p.all.Wait()
 	return err
 }

@@ -1,0 +1,3 @@
+// Package ports finds free ports of this machine for servers, and keeps them for their
+// server while it is down.
+package ports
