@@ -99,9 +99,9 @@ var postgresDialect = &dialect{
 		"{holder}", "coalesce(holder::text, '')",
 		"{ms since refused_at}", "CASE WHEN refused_at IS NULL THEN 0 ELSE (extract(epoch FROM clock_timestamp() - refused_at) * 1000)::bigint END",
 		"{tries}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
-		"{append l.error}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
+		"{append l.error}", `(CASE WHEN jsonb_array_length(t.history) >= 50 THEN t.history - 0 ELSE coalesce(t.history, '[]'::jsonb) END)
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', l.error)`,
-		"{append ?}", `(CASE WHEN jsonb_array_length(t.errors) >= 50 THEN t.errors - 0 ELSE coalesce(t.errors, '[]'::jsonb) END)
+		"{append ?}", `(CASE WHEN jsonb_array_length(t.history) >= 50 THEN t.history - 0 ELSE coalesce(t.history, '[]'::jsonb) END)
 		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', ?::text)`,
 	},
 	idList: postgresIDs,
@@ -189,9 +189,9 @@ var sqliteDialect = &dialect{
 		"{not in ids}", "NOT IN (SELECT value FROM json_each(?))",
 		"{holder}", "coalesce(holder, '')",
 		"{ms since refused_at}", "coalesce(CAST((julianday('now') - julianday(refused_at)) * 86400000 AS integer), 0)", "{tries}", "(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?)) AS r",
-		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
+		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.history) >= 50 THEN json_remove(t.history, '$[0]') ELSE coalesce(t.history, '[]') END,
 		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', l.error))`,
-		"{append ?}", `json_insert(CASE WHEN json_array_length(t.errors) >= 50 THEN json_remove(t.errors, '$[0]') ELSE coalesce(t.errors, '[]') END,
+		"{append ?}", `json_insert(CASE WHEN json_array_length(t.history) >= 50 THEN json_remove(t.history, '$[0]') ELSE coalesce(t.history, '[]') END,
 		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', ?))`,
 	},
 	idList: func(ids []string) string {

@@ -54,11 +54,11 @@ func ExampleEnqueue() {
 	})
 	fmt.Println("rolled back:", err)
 
-	jobs, err := store.List(ctx, outbox.Filter{})
+	jobs, err := store.List(ctx, outbox.Filter{}, "", 100)
 	if err != nil {
 		fmt.Println(err)
 	}
-	for _, job := range jobs {
+	for _, job := range jobs.Entries {
 		fmt.Println(job.State, job.Kind, string(job.Payload))
 	}
 
@@ -88,11 +88,11 @@ func ExampleEnqueue_options() {
 	if err != nil {
 		fmt.Println(err)
 	}
-	jobs, err := store.List(ctx, outbox.Filter{Queue: "slow"})
+	jobs, err := store.List(ctx, outbox.Filter{Queue: "slow"}, "", 100)
 	if err != nil {
 		fmt.Println(err)
 	}
-	for _, job := range jobs {
+	for _, job := range jobs.Entries {
 		fmt.Println("queue", job.Queue)
 		fmt.Println("tries", job.MaxAttempts)
 		fmt.Println("headers", job.Headers)
@@ -120,11 +120,11 @@ func ExampleEvent() {
 	}
 	relay(ctx, store) // in an application the dispatcher does this
 
-	events, err := store.List(ctx, outbox.Filter{Kind: OrderPaid{}.Kind()})
+	events, err := store.List(ctx, outbox.Filter{Kind: OrderPaid{}.Kind()}, "", 100)
 	if err != nil {
 		fmt.Println(err)
 	}
-	for _, e := range events {
+	for _, e := range events.Entries {
 		fmt.Printf("%s to exchange %q with key %q, finished: %v\n", e.State, e.Exchange, e.RoutingKey, e.FinishedAt != nil)
 	}
 	// Output:

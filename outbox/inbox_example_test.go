@@ -72,11 +72,11 @@ func ExampleComplete_takeOver() {
 		err := consume(ackbox.WithRun(ctx, ackbox.Run{Job: message}), message)
 		fmt.Println("delivered, superseded:", errors.Is(err, ackbox.ErrSuperseded))
 	}
-	jobs, err := store.List(ctx, outbox.Filter{})
+	jobs, err := store.List(ctx, outbox.Filter{}, "", 100)
 	if err != nil {
 		fmt.Println(err)
 	}
-	for _, job := range jobs {
+	for _, job := range jobs.Entries {
 		fmt.Println(job.State, job.Kind, string(job.Payload))
 	}
 	// Output:

@@ -176,7 +176,7 @@ func (s *Store) migrationsAfter(version int) []string {
 		// A partitioned table has no storage of its own to set parameters for.
 		partitioned = " PARTITION BY RANGE (id);\nCREATE TABLE " + s.partition("default") + " PARTITION OF " + s.sql.table + " DEFAULT"
 	}
-	names := strings.NewReplacer("{table}", s.sql.table, "{instances}", instancesTable(s.sql.table), "{inbox}", inboxTable(s.sql.table), "{table_name}", s.cfg.Table, "{partitioned}", partitioned)
+	names := strings.NewReplacer(append(tableNames(s.sql.table), "{table_name}", s.cfg.Table, "{partitioned}", partitioned)...)
 	for v := version + 1; v <= schemaVersion; v++ {
 		text, err := migrations.ReadFile(fmt.Sprintf("migrations/%s_%d.sql", s.d.name, v))
 		if err != nil {
@@ -194,12 +194,16 @@ func (s *Store) migrationsAfter(version int) []string {
 
 func (s *Store) versionTable() string { return versionTable(s.sql.table) }
 
-func instancesTable(table string) string {
-	return strings.TrimSuffix(table, `"`) + `_instances"`
-}
+// sideTables are the tables beside that of the jobs, by the end of their names.
+var sideTables = []string{"instances", "inbox", "queues", "stats", "operations"}
 
-func inboxTable(table string) string {
-	return strings.TrimSuffix(table, `"`) + `_inbox"`
+// tableNames are the tokens {table}, {instances}, … and what they stand for.
+func tableNames(table string) []string {
+	names := []string{"{table}", table}
+	for _, side := range sideTables {
+		names = append(names, "{"+side+"}", strings.TrimSuffix(table, `"`)+"_"+side+`"`)
+	}
+	return names
 }
 
 func versionTable(table string) string {

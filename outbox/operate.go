@@ -33,25 +33,10 @@ type Entry struct {
 	// LastError is the latest reason why something did not work; a job that
 	// came through in the end keeps it.
 	LastError string
-	// Errors are the latest 50 failures, oldest first. Where somebody has edited
-	// the row so that they cannot be read, the only one says so.
-	Errors []Failure
-}
-
-// Failure is one entry of a job's list of errors.
-type Failure struct {
-	At      time.Time `json:"at"`
-	Attempt int       `json:"attempt"`
-	Error   string    `json:"error"`
-}
-
-// Filter selects rows for [Store.List]. Empty fields select everything.
-type Filter struct {
-	State ackbox.State
-	Queue string
-	Kind  string
-	// Limit bounds the result, 100 unless set; 1 to 10,000.
-	Limit int
+	// History is what happened to it off the straight way, oldest first, the latest 50
+	// events. Where somebody has edited the row so that it cannot be read, the only one
+	// says so.
+	History []HistoryEntry
 }
 
 // Get returns the row of the job with this id, or [ErrNotFound].
@@ -72,19 +57,14 @@ func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
 	return entry, explain(err)
 }
 
-// List returns the rows that match f, newest first. It is meant for people
-// looking at a few hundred rows; on a large table select by a state other than
-// done. Rows that cannot be read, because somebody has edited them, are named in
-// the error, beside which the others are returned.
-func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
-	if f.Limit == 0 {
-		f.Limit = 100
-	}
-	if f.Limit < 1 || f.Limit > 10000 {
-		return nil, fmt.Errorf("outbox: Filter.Limit is %d: want 1 to 10000", f.Limit)
+// List returns a page of the jobs that match f, from a cursor on that the page before has
+// returned, "" for the first; limit is 1 to 10,000.
+func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Page, error) {
+	if limit < 1 || limit > 10000 {
+		return Page{}, fmt.Errorf("outbox: limit is %d: want 1 to 10000", limit)
 	}
 	if f.State != "" && !f.State.Valid() {
-		return nil, fmt.Errorf("outbox: Filter.State is %q: want one of %q", f.State, ackbox.States())
+		return Page{}, fmt.Errorf("outbox: Filter.State is %q: want one of %q", f.State, ackbox.States())
 	}
 	var where []string
 	var args []any
@@ -93,7 +73,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 		{"state", "State", string(f.State)}, {"queue", "Queue", f.Queue}, {"kind", "Kind", f.Kind},
 	} {
 		if !plain(f.value) {
-			return nil, fmt.Errorf("outbox: Filter.%s is %q: want valid UTF-8", f.field, f.value)
+			return Page{}, fmt.Errorf("outbox: Filter.%s is %q: want valid UTF-8", f.field, f.value)
 		}
 		if f.value != "" {
 			where = append(where, "t."+f.column+" = ?")
@@ -107,29 +87,30 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Entry, error) {
 	query += " ORDER BY t.id DESC LIMIT ?"
 	ledger, err := s.Identity(ctx)
 	if err != nil {
-		return nil, err
+		return Page{}, err
 	}
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
-	rows, err := s.pool.QueryContext(ctx, s.d.bind(query), append(args, f.Limit)...)
+	rows, err := s.pool.QueryContext(ctx, s.d.bind(query), append(args, limit)...)
 	if err != nil {
-		return nil, fmt.Errorf("outbox: list jobs: %w", err)
+		return Page{}, fmt.Errorf("outbox: list jobs: %w", err)
 	}
 	defer func() { _ = rows.Close() }() // its error is rows.Err's
-	var entries []Entry
+	var page Page
 	var unread []error
 	for rows.Next() {
+		page.Searched++
 		entry, err := readEntry(ledger, rows.Scan)
 		if err != nil {
 			unread = append(unread, err)
 			continue
 		}
-		entries = append(entries, entry)
+		page.Entries = append(page.Entries, entry)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("outbox: list jobs: %w", err)
+		return Page{}, fmt.Errorf("outbox: list jobs: %w", err)
 	}
-	return entries, errors.Join(unread...)
+	return page, errors.Join(unread...)
 }
 
 func readEntry(ledger string, scan func(...any) error) (Entry, error) {
@@ -152,11 +133,11 @@ func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 		entry.Ledger = ledger
 	}
 	if r.failure.Valid {
-		if err := json.Unmarshal([]byte(r.failure.String), &entry.Errors); err != nil {
-			entry.Errors = []Failure{{Error: fmt.Sprintf("outbox: the row's list of errors cannot be read: %v", err)}}
+		if err := json.Unmarshal([]byte(r.failure.String), &entry.History); err != nil {
+			entry.History = []HistoryEntry{{Error: fmt.Sprintf("outbox: the row's history cannot be read: %v", err)}}
 		}
-		for i := range entry.Errors {
-			entry.Errors[i].At = entry.Errors[i].At.UTC() // written in the session's time zone
+		for i := range entry.History {
+			entry.History[i].At = entry.History[i].At.UTC() // written in the session's time zone
 		}
 	}
 	return entry, nil

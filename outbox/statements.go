@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ackbox/ackbox"
@@ -77,7 +78,7 @@ const textColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex p
 
 // entryColumns are a row's as operators read them.
 const entryColumns = textColumns + `,
-	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, errors,
+	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, history,
 	{holder}, {micros started_at}, starts`
 
 func newStatements(d *dialect, cfg Config) statements {
@@ -86,7 +87,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	if cfg.Partitioned { // the other partitions are dropped whole
 		purged = partitionOf(table, "default")
 	}
-	tokens := strings.NewReplacer(append([]string{"{table}", table, "{instances}", instancesTable(table), "{inbox}", inboxTable(table), "{purged}", purged, "{unfinished}", unfinished}, d.tokens...)...)
+	tokens := strings.NewReplacer(slices.Concat(tableNames(table), []string{"{purged}", purged, "{unfinished}", unfinished}, d.tokens)...)
 	text := func(query string) string { return d.bind(tokens.Replace(query)) }
 
 	s := statements{table: table}
@@ -143,7 +144,7 @@ UPDATE {table} AS t SET
 	starts = CASE WHEN l.target <> 'pending' OR l.holder IS NULL THEN t.starts WHEN l.charge OR NOT l.no_outcome THEN 0
 		WHEN t.holder = l.holder AND t.started_at IS NOT NULL AND t.starts > 0 THEN t.starts - 1 ELSE t.starts END,
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
-	errors = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.errors END
+	history = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.history END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead(d, "holder") + `
 FROM {table} WHERE id {in ids}`)
@@ -151,7 +152,7 @@ FROM {table} WHERE id {in ids}`)
 	// Complete, in the handler's transaction: this one waits for its row.
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}, refused_at = NULL
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
-	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, errors = {append ?}, last_error = ?
+	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, history = {append ?}, last_error = ?
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
 	s.finishedAt = text(`SELECT attempt, {unfinished}, {micros finished_at} FROM {table} WHERE id = {id ?}`)
 

@@ -1,6 +1,8 @@
 CREATE TABLE {table} (
 	id              uuid        PRIMARY KEY,
 	kind            text        NOT NULL CHECK (kind <> ''),
+	-- What the job is about, in the application's words: order:42.
+	key             text        CHECK (key <> ''),
 	-- Empty for a publish-only message, which ends at 'sent'.
 	queue           text        NOT NULL,
 	exchange        text        NOT NULL,
@@ -33,8 +35,8 @@ CREATE TABLE {table} (
 	holder          uuid,
 	started_at      timestamptz,
 	last_error      text,
-	-- [{"at", "attempt", "error"}], the latest 50.
-	errors          jsonb       CHECK (jsonb_typeof(errors) = 'array'),
+	-- What happened to it off the straight way, the latest 50: [{"at", "what", "attempt", "by", "error", …}].
+	history         jsonb       CHECK (jsonb_typeof(history) = 'array'),
 	-- Nobody's clock shows infinity, and no program reads it.
 	CONSTRAINT {table_name}_finite CHECK (isfinite(due_at) AND isfinite(created_at)
 		AND isfinite(sent_at) AND isfinite(seen_at) AND isfinite(finished_at)
@@ -62,8 +64,9 @@ CREATE INDEX {table_name}_pending ON {table} (queue, due_at, id) WHERE state = '
 CREATE INDEX {table_name}_nacked ON {table} (queue, due_at, id) WHERE state = 'nacked';
 CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 CREATE INDEX {table_name}_finished ON {table} (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
-CREATE INDEX {table_name}_dead ON {table} (finished_at) WHERE state = 'dead';
+CREATE INDEX {table_name}_dead ON {table} (finished_at, id) WHERE state = 'dead';
 CREATE INDEX {table_name}_refused ON {table} (queue, due_at, id) WHERE state = 'refused';
+CREATE INDEX {table_name}_key ON {table} (key, id) WHERE key IS NOT NULL;
 CREATE INDEX {table_name}_held ON {table} (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;
 -- Workers and sweepers, each of which says every few seconds that it is alive.
 CREATE TABLE {instances} (
@@ -75,7 +78,9 @@ CREATE TABLE {instances} (
 	started_at timestamptz NOT NULL DEFAULT now(),
 	-- Its words had no gap since then.
 	since      timestamptz NOT NULL DEFAULT now(),
-	seen_at    timestamptz NOT NULL DEFAULT now()
+	seen_at    timestamptz NOT NULL DEFAULT now(),
+	-- What people are shown of it: its build, slots, what it runs, how its broker is.
+	detail     jsonb       CHECK (jsonb_typeof(detail) = 'object')
 ) WITH (
 	-- Small, and written all the time.
 	fillfactor = 50,
@@ -100,3 +105,59 @@ CREATE TABLE {inbox} (
 	autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX {table_name}_inbox_finished ON {inbox} (finished_at);
+-- Queues that people have told to stand still.
+CREATE TABLE {queues} (
+	queue     text        COLLATE "C" PRIMARY KEY CHECK (queue <> ''),
+	paused_at timestamptz NOT NULL DEFAULT now(),
+	paused_by text        NOT NULL,
+	reason    text        NOT NULL
+);
+-- What happened in a minute, and in an hour, by queue and kind: each process adds its own.
+CREATE TABLE {stats} (
+	-- Seconds: 60 or 3600.
+	span     int         NOT NULL CHECK (span IN (60, 3600)),
+	at       timestamptz NOT NULL CHECK (isfinite(at)),
+	queue    text        COLLATE "C" NOT NULL,
+	kind     text        COLLATE "C" NOT NULL,
+	-- By the time of writing; the others by that of happening.
+	enqueued bigint      NOT NULL DEFAULT 0,
+	sent     bigint      NOT NULL DEFAULT 0,
+	refused  bigint      NOT NULL DEFAULT 0,
+	done     bigint      NOT NULL DEFAULT 0,
+	failed   bigint      NOT NULL DEFAULT 0,
+	dead     bigint      NOT NULL DEFAULT 0,
+	-- How many took how long, by steps of the square root of 2 from a millisecond on:
+	-- from being due to being sent, and a handler's run.
+	wait     bigint[]    NOT NULL DEFAULT '{}',
+	run      bigint[]    NOT NULL DEFAULT '{}',
+	PRIMARY KEY (span, at, queue, kind)
+) WITH (
+	fillfactor = 70,
+	autovacuum_vacuum_scale_factor = 0.05,
+	autovacuum_vacuum_cost_delay = 0
+);
+-- What people did: who, when, what; of many jobs at once also how far it has come.
+CREATE TABLE {operations} (
+	id          uuid        PRIMARY KEY,
+	action      text        NOT NULL CHECK (action <> ''),
+	-- Whom it was about: ids, a queue, or all that match a filter.
+	ids         jsonb       CHECK (jsonb_typeof(ids) = 'array'),
+	queue       text,
+	filter      jsonb       CHECK (jsonb_typeof(filter) = 'object'),
+	state       text        NOT NULL CHECK (state IN ('running', 'stopped', 'done', 'failed')),
+	-- Who, and why.
+	actor       text        NOT NULL,
+	reason      text        NOT NULL DEFAULT '',
+	created_at  timestamptz NOT NULL DEFAULT now(),
+	updated_at  timestamptz NOT NULL DEFAULT now(),
+	finished_at timestamptz,
+	-- How many there were to do when it began; capped.
+	expected    bigint      NOT NULL DEFAULT 0,
+	changed     bigint      NOT NULL DEFAULT 0,
+	looked_at   bigint      NOT NULL DEFAULT 0,
+	-- Where the walk goes on.
+	place       jsonb       CHECK (jsonb_typeof(place) = 'object'),
+	error       text        NOT NULL DEFAULT '',
+	CHECK ((finished_at IS NULL) = (state = 'running'))
+);
+CREATE INDEX {table_name}_operations_running ON {operations} (created_at, id) WHERE state = 'running';

@@ -1,6 +1,7 @@
 CREATE TABLE {table} (
 	id              text    PRIMARY KEY,
 	kind            text    NOT NULL CHECK (kind <> ''),
+	key             text    CHECK (key <> ''),
 	queue           text    NOT NULL,
 	exchange        text    NOT NULL,
 	routing_key     text    NOT NULL,
@@ -23,7 +24,7 @@ CREATE TABLE {table} (
 	holder          text,
 	started_at      text,
 	last_error      text,
-	errors          text    CHECK (errors IS NULL OR json_valid(errors) AND json_type(errors) = 'array'),
+	history         text    CHECK (history IS NULL OR json_valid(history) AND json_type(history) = 'array'),
 	-- Times are text that sorts, and are read in this form only.
 	CHECK (strftime('%Y-%m-%d %H:%M:%f', due_at) IS due_at AND strftime('%Y-%m-%d %H:%M:%f', created_at) IS created_at
 		AND strftime('%Y-%m-%d %H:%M:%f', sent_at) IS sent_at AND strftime('%Y-%m-%d %H:%M:%f', seen_at) IS seen_at
@@ -44,8 +45,9 @@ CREATE INDEX {table_name}_pending ON {table} (queue, due_at, id) WHERE state = '
 CREATE INDEX {table_name}_nacked ON {table} (queue, due_at, id) WHERE state = 'nacked';
 CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 CREATE INDEX {table_name}_finished ON {table} (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
-CREATE INDEX {table_name}_dead ON {table} (finished_at) WHERE state = 'dead';
+CREATE INDEX {table_name}_dead ON {table} (finished_at, id) WHERE state = 'dead';
 CREATE INDEX {table_name}_refused ON {table} (queue, due_at, id) WHERE state = 'refused';
+CREATE INDEX {table_name}_key ON {table} (key, id) WHERE key IS NOT NULL;
 CREATE INDEX {table_name}_held ON {table} (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;
 CREATE TABLE {instances} (
 	id         text    PRIMARY KEY,
@@ -55,7 +57,8 @@ CREATE TABLE {instances} (
 	queues     text    NOT NULL CHECK (json_valid(queues) AND json_type(queues) = 'array'),
 	started_at text    NOT NULL,
 	since      text    NOT NULL,
-	seen_at    text    NOT NULL
+	seen_at    text    NOT NULL,
+	detail     text    CHECK (detail IS NULL OR json_valid(detail) AND json_type(detail) = 'object')
 ) STRICT;
 CREATE TABLE {inbox} (
 	queue       text    NOT NULL,
@@ -66,3 +69,46 @@ CREATE TABLE {inbox} (
 	PRIMARY KEY (queue, id)
 ) STRICT;
 CREATE INDEX {table_name}_inbox_finished ON {inbox} (finished_at);
+CREATE TABLE {queues} (
+	queue     text PRIMARY KEY CHECK (queue <> ''),
+	paused_at text NOT NULL CHECK (strftime('%Y-%m-%d %H:%M:%f', paused_at) IS paused_at),
+	paused_by text NOT NULL,
+	reason    text NOT NULL
+) STRICT;
+CREATE TABLE {stats} (
+	span     integer NOT NULL CHECK (span IN (60, 3600)),
+	at       text    NOT NULL CHECK (strftime('%Y-%m-%d %H:%M:%f', at) IS at),
+	queue    text    NOT NULL,
+	kind     text    NOT NULL,
+	enqueued integer NOT NULL DEFAULT 0,
+	sent     integer NOT NULL DEFAULT 0,
+	refused  integer NOT NULL DEFAULT 0,
+	done     integer NOT NULL DEFAULT 0,
+	failed   integer NOT NULL DEFAULT 0,
+	dead     integer NOT NULL DEFAULT 0,
+	wait     text    NOT NULL DEFAULT '[]' CHECK (json_valid(wait) AND json_type(wait) = 'array'),
+	run      text    NOT NULL DEFAULT '[]' CHECK (json_valid(run) AND json_type(run) = 'array'),
+	PRIMARY KEY (span, at, queue, kind)
+) STRICT;
+CREATE TABLE {operations} (
+	id          text    PRIMARY KEY,
+	action      text    NOT NULL CHECK (action <> ''),
+	ids         text    CHECK (ids IS NULL OR json_valid(ids) AND json_type(ids) = 'array'),
+	queue       text,
+	filter      text    CHECK (filter IS NULL OR json_valid(filter) AND json_type(filter) = 'object'),
+	state       text    NOT NULL CHECK (state IN ('running', 'stopped', 'done', 'failed')),
+	actor       text    NOT NULL,
+	reason      text    NOT NULL DEFAULT '',
+	created_at  text    NOT NULL,
+	updated_at  text    NOT NULL,
+	finished_at text,
+	expected    integer NOT NULL DEFAULT 0,
+	changed     integer NOT NULL DEFAULT 0,
+	looked_at   integer NOT NULL DEFAULT 0,
+	place       text    CHECK (place IS NULL OR json_valid(place) AND json_type(place) = 'object'),
+	error       text    NOT NULL DEFAULT '',
+	CHECK (strftime('%Y-%m-%d %H:%M:%f', created_at) IS created_at AND strftime('%Y-%m-%d %H:%M:%f', updated_at) IS updated_at
+		AND strftime('%Y-%m-%d %H:%M:%f', finished_at) IS finished_at),
+	CHECK ((finished_at IS NULL) = (state = 'running'))
+) STRICT;
+CREATE INDEX {table_name}_operations_running ON {operations} (created_at, id) WHERE state = 'running';

@@ -154,11 +154,11 @@ func (g *target) live(s string) {
 func (g *target) ask(s, id string) {
 	g.Helper()
 	for name, filter := range map[string]outbox.Filter{"Queue": {Queue: s}, "Kind": {Kind: s}} {
-		if entries, err := g.store.List(g.ctx, filter); len(entries) > 0 {
+		if entries, err := g.store.List(g.ctx, filter, "", 100); len(entries.Entries) > 0 {
 			g.Errorf("List by %s %q found %d rows, %v", name, s, len(entries), err)
 		}
 	}
-	if _, err := g.store.List(g.ctx, outbox.Filter{State: ackbox.State(s)}); err == nil || !strings.Contains(err.Error(), "Filter.State") {
+	if _, err := g.store.List(g.ctx, outbox.Filter{State: ackbox.State(s)}, "", 100); err == nil || !strings.Contains(err.Error(), "Filter.State") {
 		g.Errorf("List by state %q: %v", s, err)
 	}
 	if _, err := g.store.Get(g.ctx, id); !errors.Is(err, outbox.ErrNotFound) {

@@ -1,0 +1,56 @@
+package outbox
+
+import (
+	"context"
+	"time"
+)
+
+// HistoryEntry is something that happened to a job off the straight way, which is to be written,
+// sent, and done: that is in the row's own times.
+type HistoryEntry struct {
+	At   time.Time `json:"at"`
+	What Happening `json:"what"`
+	// Attempt is the try at which it happened.
+	Attempt int `json:"attempt"`
+	// By is who did it: a person, as [By] has named him, or an instance, by its id.
+	By string `json:"by,omitempty"`
+	// Error is why, of a failure or a refusal; of a person's act the reason he gave.
+	Error string `json:"error,omitempty"`
+	// SentAt and Ran are, of a try that has ended, when its newest copy was sent, and for how
+	// long its handler ran.
+	SentAt *time.Time    `json:"sent_at,omitempty"`
+	Ran    time.Duration `json:"ran,omitempty"`
+}
+
+// Happening says what a [HistoryEntry] was.
+type Happening string
+
+// What happens to jobs.
+const (
+	// Failed: a handler's try ended with an error and was charged.
+	Failed Happening = "failed"
+	// GivenUp: likewise, and it was the last one.
+	GivenUp Happening = "given up"
+	// Refused: the broker refused to take it.
+	Refused Happening = "refused"
+	// PutOff: its handler asked for another time, uncharged.
+	PutOff Happening = "put off"
+	// Resent: a sweep sent it again, because its message seemed lost.
+	Resent Happening = "resent"
+	// TakenBack: the instance that ran it died, and it was sent again.
+	TakenBack Happening = "taken back"
+	// Requeued, Cancelled, Hastened ("run now") and Rescheduled are people's acts.
+	Requeued    Happening = "requeued"
+	Cancelled   Happening = "cancelled"
+	Hastened    Happening = "run now"
+	Rescheduled Happening = "rescheduled"
+)
+
+type actorKey struct{}
+
+// By returns a context in which what is done to jobs and queues is recorded as the act of
+// who, a person's or a program's name: Requeue, Cancel, RunNow, Reschedule, Delete, Pause,
+// Resume, StartOperation, StopOperation. Of a longer name the first 200 bytes are kept.
+func By(ctx context.Context, who string) context.Context {
+	return context.WithValue(ctx, actorKey{}, who)
+}
