@@ -97,6 +97,7 @@ var postgresDialect = &dialect{
 		"{ago l.running_ms}", "clock_timestamp() - l.running_ms * interval '1 millisecond'",
 		"{not in ids}", "<> ALL (?::uuid[])",
 		"{holder}", "coalesce(holder::text, '')",
+		"{list of queue}", "coalesce(json_agg(queue), '[]')::text",
 		"{ms since refused_at}", "CASE WHEN refused_at IS NULL THEN 0 ELSE (extract(epoch FROM clock_timestamp() - refused_at) * 1000)::bigint END",
 		"{tries}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
 		"{append l.error}", `(CASE WHEN jsonb_array_length(t.history) >= 50 THEN t.history - 0 ELSE coalesce(t.history, '[]'::jsonb) END)
@@ -188,6 +189,7 @@ var sqliteDialect = &dialect{
 		"{ago l.running_ms}", "strftime('%Y-%m-%d %H:%M:%f', 'now', (-l.running_ms / 1000.0) || ' seconds')",
 		"{not in ids}", "NOT IN (SELECT value FROM json_each(?))",
 		"{holder}", "coalesce(holder, '')",
+		"{list of queue}", "json_group_array(queue)",
 		"{ms since refused_at}", "coalesce(CAST((julianday('now') - julianday(refused_at)) * 86400000 AS integer), 0)", "{tries}", "(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?)) AS r",
 		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.history) >= 50 THEN json_remove(t.history, '$[0]') ELSE coalesce(t.history, '[]') END,
 		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', l.error))`,

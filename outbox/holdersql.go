@@ -41,7 +41,8 @@ func (s *statements) holders(d *dialect, text func(string) string) {
 VALUES ({id ?}, ?, ?, ?, {json ?}, {start}, {start}, {start})
 ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
 	since = CASE WHEN i.seen_at < {silent} THEN excluded.since ELSE i.since END, seen_at = excluded.seen_at
-RETURNING (SELECT count(*) FROM {instances} AS n WHERE n.role = 'sweeper' AND n.seen_at > {before ?})`)
+RETURNING (SELECT count(*) FROM {instances} AS n WHERE n.role = 'sweeper' AND n.seen_at > {before ?}),
+	(SELECT {list of queue} FROM (SELECT queue FROM {queues} ORDER BY queue LIMIT 1000) AS paused)`)
 	s.breathing = text(`SELECT ` + breathing)
 
 	// Of a job that somebody has locked nothing is said: its holder is gone.

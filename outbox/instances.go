@@ -11,7 +11,8 @@ import (
 	"github.com/ackbox/ackbox/internal/core"
 )
 
-// Beat says that an instance is alive, and returns who else is. It is to be called
+// Beat says that an instance is alive, and returns who else is, and which queues are
+// paused. It is to be called
 // every [core.BeatInterval] for as long as jobs are in its hands, and before it takes
 // the first. An instance that was silent for [core.Silence] is dead for the others, if
 // one of these was not silent all that time.
@@ -36,12 +37,16 @@ func (s *Store) Beat(ctx context.Context, instance core.Instance) (core.Census, 
 	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.StatementTimeout, core.BeatInterval))
 	defer cancel()
 	var census core.Census
+	var paused string
 	err = s.beats.by(ctx, s, instance.ID, func(c reader) error {
 		return c.QueryRowContext(ctx, s.sql.beat,
-			instance.ID, instance.Role, host, instance.PID, string(queues), time.Minute.Milliseconds()).Scan(&census.Sweepers)
+			instance.ID, instance.Role, host, instance.PID, string(queues), time.Minute.Milliseconds()).Scan(&census.Sweepers, &paused)
 	})
 	if err != nil {
 		return core.Census{}, fmt.Errorf("outbox: say that instance %s is alive: %w", instance.ID, explain(err))
+	}
+	if err := json.Unmarshal([]byte(paused), &census.Paused); err != nil {
+		return core.Census{}, fmt.Errorf("outbox: read which queues are paused: %w", err)
 	}
 	if instance.Role == core.RoleSweeper && census.Sweepers == 0 {
 		census.Sweepers = 1 // its first beat does not see itself

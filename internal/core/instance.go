@@ -29,10 +29,13 @@ const (
 	Silence = 15 * time.Second
 )
 
-// Census is who else is alive, as one instance's beat learns it.
+// Census is what one instance's beat learns: who else is alive, and what is to stand still.
 type Census struct {
 	// Sweepers is how many sweepers spoke within the last minute.
 	Sweepers int
+	// Paused are the queues that people have told to stand still, in order of their
+	// names, 1,000 at most.
+	Paused []string
 }
 
 // Unattended is a queue whose jobs nobody takes.

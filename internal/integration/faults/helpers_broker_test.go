@@ -143,9 +143,9 @@ func (s *brokerStage) uncharged() {
 func (s *brokerStage) unrefused() {
 	s.t.Helper()
 	if n := s.count(`SELECT count(*) FROM ackbox_jobs WHERE attempt - 1 > (
-		SELECT count(*) FROM jsonb_path_query(coalesce(errors, '[]'), '$[*].error') AS e WHERE e::text ~ 'deadline exceeded|timeout')`); n > 0 {
+		SELECT count(*) FROM jsonb_path_query(coalesce(history, '[]'), '$[*].error') AS e WHERE e::text ~ 'deadline exceeded|timeout')`); n > 0 {
 		var why []string
-		s.must("read errors", s.db.WithContext(s.ctx).Raw(`SELECT coalesce(errors::text, '') FROM ackbox_jobs WHERE attempt > 1 LIMIT 5`).Scan(&why).Error)
+		s.must("read errors", s.db.WithContext(s.ctx).Raw(`SELECT coalesce(history::text, '') FROM ackbox_jobs WHERE attempt > 1 LIMIT 5`).Scan(&why).Error)
 		s.t.Errorf("%d jobs were charged a try for an outage: %q", n, why)
 	}
 	if n := s.count(`SELECT count(*) FROM ackbox_jobs WHERE attempt > 1`); n > 0 {

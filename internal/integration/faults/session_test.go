@@ -136,7 +136,7 @@ func TestStricterIsolation(t *testing.T) {
 			}
 			// One in Complete is nobody's failure: the handler runs again for the same try.
 			failures := func() int {
-				return s.count(`SELECT count(*) FROM ackbox_jobs AS j WHERE errors::text LIKE '%SQLSTATE 40001%'
+				return s.count(`SELECT count(*) FROM ackbox_jobs AS j WHERE history::text LIKE '%SQLSTATE 40001%'
 					OR (SELECT count(*) FROM shop_runs AS r WHERE r.job = j.id) > 1`)
 			}
 			// A worker that is quicker than the dispatcher's commit takes its snapshot

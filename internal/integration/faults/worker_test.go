@@ -111,7 +111,7 @@ func TestPoison(t *testing.T) {
 		}[how]
 		s.equal(how+": runs", s.count(`SELECT count(*) FROM shop_runs WHERE job = ?`, id), want.runs)
 		s.equal(how+": calls of FailAction", s.count(`SELECT count(*) FROM shop_effects WHERE job = ?`, id), want.failActions)
-		s.equal(how+": errors kept", len(e.Errors), tries)
+		s.equal(how+": errors kept", len(e.History), tries)
 		if !strings.Contains(e.LastError, want.lastError) {
 			t.Errorf("%s: the row's last error is %.200q", how, e.LastError)
 		}

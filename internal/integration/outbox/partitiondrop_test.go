@@ -56,7 +56,7 @@ func TestDropPartitions(t *testing.T) {
 		"nacked":                  put(t, db, 10, 13, "state = 'nacked'"),
 		"refused":                 put(t, db, 10, 21, "state = 'refused'"),
 		"sent":                    put(t, db, 10, 14, "state = 'sent', sent_at = now() - interval '9 days', seen_at = now() - interval '9 days'"),
-		"dead past the retention": put(t, db, 10, 15, over+"state = 'dead', errors = '[{\"attempt\": 1}]', last_error = 'e'"),
+		"dead past the retention": put(t, db, 10, 15, over+"state = 'dead', history = '[{\"attempt\": 1}]', last_error = 'e'"),
 		"dead for long":           put(t, db, 10, 16, "state = 'dead', finished_at = now() - interval '100 days'"),
 		"just done":               put(t, db, 10, 17, onceSent+"state = 'done', finished_at = now() - interval '71 hours'"),
 		"just cancelled":          put(t, db, 10, 18, onceSent+"state = 'cancelled', finished_at = now()"),

@@ -138,10 +138,10 @@ func (g *target) live(s string) {
 	if err != nil || verdicts[0] != core.Recorded {
 		g.Fatalf("Finish: %v, %v", verdicts, err)
 	}
-	if entry, err = g.store.Get(g.ctx, id); err != nil || entry.LastError != s || len(entry.Errors) != 3 {
-		g.Fatalf("%q: last error %q, %d errors, %v", s, entry.LastError, len(entry.Errors), err)
+	if entry, err = g.store.Get(g.ctx, id); err != nil || entry.LastError != s || len(entry.History) != 3 {
+		g.Fatalf("%q: last error %q, %d errors, %v", s, entry.LastError, len(entry.History), err)
 	}
-	for _, failure := range entry.Errors {
+	for _, failure := range entry.History {
 		if failure.Error != s {
 			g.Errorf("error %q has become %q", s, failure.Error)
 		}
@@ -155,7 +155,7 @@ func (g *target) ask(s, id string) {
 	g.Helper()
 	for name, filter := range map[string]outbox.Filter{"Queue": {Queue: s}, "Kind": {Kind: s}} {
 		if entries, err := g.store.List(g.ctx, filter, "", 100); len(entries.Entries) > 0 {
-			g.Errorf("List by %s %q found %d rows, %v", name, s, len(entries), err)
+			g.Errorf("List by %s %q found %d rows, %v", name, s, len(entries.Entries), err)
 		}
 	}
 	if _, err := g.store.List(g.ctx, outbox.Filter{State: ackbox.State(s)}, "", 100); err == nil || !strings.Contains(err.Error(), "Filter.State") {

@@ -179,7 +179,7 @@ func TestPayloadsAreNotLogged(t *testing.T) {
 		if entry.LastError == "" || !strings.Contains(string(entry.Payload), canary) {
 			t.Errorf("%s: last error %q, payload %s", entry.Kind, entry.LastError, entry.Payload)
 		}
-		lacks(t, "the row of "+entry.Kind, fmt.Sprint(entry.LastError, entry.Errors), canary)
+		lacks(t, "the row of "+entry.Kind, fmt.Sprint(entry.LastError, entry.History), canary)
 	}
 	// What Enqueue refuses it does not repeat either.
 	for what, opts := range map[string][]outbox.Option{

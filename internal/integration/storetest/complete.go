@@ -80,7 +80,7 @@ func completeInFailAction(e *env) {
 	e.must(effect(ctx, e.db, nil))
 	got := e.get(id)
 	if got.State != ackbox.Dead || got.FinishedAt == nil || got.LastError != "card declined" ||
-		len(got.Errors) != 1 || got.Errors[0].Error != "card declined" || got.Errors[0].Attempt != 3 || len(got.Payload) == 0 {
+		len(got.History) != 1 || got.History[0].Error != "card declined" || got.History[0].Attempt != 3 || len(got.Payload) == 0 {
 		e.Errorf("given up %+v", got)
 	}
 	if err := effect(e.inHandler(id, errors.New("card declined")), e.db, nil); !errors.Is(err, ackbox.ErrSuperseded) {

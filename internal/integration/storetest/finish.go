@@ -137,10 +137,10 @@ func finishErrors(e *env) {
 		e.wantVerdicts(e.finish(core.Transition{ID: id, Attempt: i, To: ackbox.Pending, Charge: true, Error: fmt.Sprintf("failure %d", i)}), core.Recorded)
 	}
 	got := e.get(id)
-	if len(got.Errors) != 50 || got.Errors[0].Error != "failure 11" || got.Errors[49].Error != "failure 60" || got.LastError != "failure 60" || got.Attempt != 61 {
-		e.Errorf("%d errors, from %+v, last %q", len(got.Errors), got.Errors[0], got.LastError)
+	if len(got.History) != 50 || got.History[0].Error != "failure 11" || got.History[49].Error != "failure 60" || got.LastError != "failure 60" || got.Attempt != 61 {
+		e.Errorf("%d errors, from %+v, last %q", len(got.History), got.History[0], got.LastError)
 	}
-	for i, f := range got.Errors {
+	for i, f := range got.History {
 		e.near("failure", f.At, 0)
 		if f.Attempt != i+11 || f.At.Location() != time.UTC {
 			e.Errorf("failure %d is %+v", i, f)
@@ -162,8 +162,8 @@ func finishErrors(e *env) {
 			} else {
 				e.finish(core.Transition{ID: id, Attempt: 1, To: ackbox.Dead, Error: text})
 			}
-			if got := e.get(id); got.LastError != want || len(got.Errors) != 1 || got.Errors[0].Error != want {
-				e.Errorf("error %.40q is kept as %.40q, %.40v", text, got.LastError, got.Errors)
+			if got := e.get(id); got.LastError != want || len(got.History) != 1 || got.History[0].Error != want {
+				e.Errorf("error %.40q is kept as %.40q, %.40v", text, got.LastError, got.History)
 			}
 		}
 	}

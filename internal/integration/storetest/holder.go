@@ -9,8 +9,10 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
-// instances is the quoted name of their table.
-func (e *env) instances() string { return strings.TrimSuffix(e.table(), `"`) + `_instances"` }
+// side is the quoted name of a table beside the jobs table.
+func (e *env) side(name string) string { return strings.TrimSuffix(e.table(), `"`) + "_" + name + `"` }
+
+func (e *env) instances() string { return e.side("instances") }
 
 // instance announces a new instance and returns its id.
 func (e *env) instance(role string, queues ...string) string {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ func beats(e *env) {
 		e.must(err)
 		return census.Sweepers
 	}
-	if n := sweepers(worker); n != 0 {
-		e.Errorf("%d sweepers, want none", n)
+	if census, err := s.Beat(e.ctx, worker); err != nil || census.Sweepers != 0 || len(census.Paused) != 0 {
+		e.Errorf("%+v, %v, want nobody, and nothing paused", census, err)
 	}
 	sweeper := core.Instance{ID: outbox.NewID(), Role: core.RoleSweeper}
 	if n := sweepers(sweeper); n != 1 {
@@ -50,6 +51,11 @@ func beats(e *env) {
 	sweepers(worker)
 	if count("since < "+e.at(-59*time.Minute)) != 0 {
 		e.Error("a long silence is no gap")
+	}
+	// It learns what is to stand still.
+	e.exec("INSERT INTO " + e.side("queues") + " (queue, paused_at, paused_by, reason) VALUES ('sms', " + e.at(0) + ", 'me', ''), ('mail', " + e.at(0) + ", 'me', '')")
+	if census, err := s.Beat(e.ctx, worker); err != nil || !slices.Equal(census.Paused, []string{"mail", "sms"}) {
+		e.Errorf("paused %q, %v", census.Paused, err)
 	}
 	for _, bad := range []core.Instance{
 		{}, {ID: "7", Role: core.RoleWorker}, {ID: outbox.NewID(), Role: "\x00"}, {ID: outbox.NewID(), Role: "x", PID: 1 << 40}, {ID: outbox.NewID(), Role: "x", PID: -1},

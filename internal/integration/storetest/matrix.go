@@ -47,7 +47,7 @@ func (e *env) matrix() []cell {
 						}
 					}
 					items = append(items, outbox.Item{Args: note{"hello"}, Options: opts})
-					updates = append(updates, "UPDATE "+e.table()+" SET attempt = 2, resend = 3, publish_attempt = 4, last_error = 'old', errors = '[]', "+
+					updates = append(updates, "UPDATE "+e.table()+" SET attempt = 2, resend = 3, publish_attempt = 4, last_error = 'old', history = '[]', "+
 						row+", "+state+" WHERE id = '"+t.ID+"'")
 					final := from.Final() || event && from == ackbox.Sent
 					cells = append(cells, cell{
@@ -81,10 +81,10 @@ func (e *env) matrix() []cell {
 // all reads every row at once.
 func (e *env) all() map[string]outbox.Entry {
 	e.Helper()
-	entries, err := e.store().List(e.ctx, outbox.Filter{Limit: 10_000})
+	page, err := e.store().List(e.ctx, outbox.Filter{}, "", 10_000)
 	e.must(err)
-	rows := make(map[string]outbox.Entry, len(entries))
-	for _, entry := range entries {
+	rows := make(map[string]outbox.Entry, len(page.Entries))
+	for _, entry := range page.Entries {
 		rows[entry.ID] = entry
 	}
 	return rows
@@ -184,10 +184,10 @@ func (e *env) check(c cell, verdict core.Verdict, after outbox.Entry) {
 		want.LastError = c.t.Error
 	}
 	listed := c.t.Error != "" && (charge || c.t.To != ackbox.Pending)
-	if n := len(after.Errors); listed && (n != 1 || after.Errors[0].Error != c.t.Error || after.Errors[0].Attempt != 2) || !listed && n != 0 {
-		e.Errorf("%s: errors %+v", c.name, after.Errors)
+	if n := len(after.History); listed && (n != 1 || after.History[0].Error != c.t.Error || after.History[0].Attempt != 2) || !listed && n != 0 {
+		e.Errorf("%s: errors %+v", c.name, after.History)
 	}
-	want.Errors = after.Errors
+	want.History = after.History
 	if c.t.To == ackbox.Pending || c.t.To == ackbox.Nacked || c.t.To == ackbox.Refused {
 		e.near(c.name+": due", after.DueAt, max(0, c.t.After))
 		want.DueAt = after.DueAt

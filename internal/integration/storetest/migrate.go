@@ -92,8 +92,8 @@ func checkRefusesImpossibleRows(e *env) {
 		"kind = ''",
 		"publish_attempt = -1",
 		"resend = -1",
-		"errors = '{}'",
-		"errors = '7'",
+		"history = '{}'",
+		"history = '7'",
 		"headers = '[]'",
 		"headers = 'null'",
 		"due_at = " + e.impossibleTime(),
@@ -159,13 +159,14 @@ func (e *env) impossibleTime() string {
 // neighbour and fails nothing.
 func editedRows(e *env) {
 	good, bad := e.enqueue(), e.enqueue(outbox.Header("a", "1"))
-	e.set(bad, `errors = '[7]', headers = '{"a": 1, "b": "2"}'`)
-	entries, err := e.store().List(e.ctx, outbox.Filter{})
+	e.set(bad, `history = '[7]', headers = '{"a": 1, "b": "2"}'`)
+	page, err := e.store().List(e.ctx, outbox.Filter{}, "", 100)
 	e.must(err)
-	if len(entries) != 2 || entries[0].ID != bad || len(entries[0].Errors) != 1 || !strings.Contains(entries[0].Errors[0].Error, "cannot be read") || entries[1].ID != good {
+	entries := page.Entries
+	if len(entries) != 2 || entries[0].ID != bad || len(entries[0].History) != 1 || !strings.Contains(entries[0].History[0].Error, "cannot be read") || entries[1].ID != good {
 		e.Errorf("listed %+v", entries)
 	}
-	if got := e.get(bad); got.Headers["b"] != "2" || len(got.Errors) != 1 {
+	if got := e.get(bad); got.Headers["b"] != "2" || len(got.History) != 1 {
 		e.Errorf("got %+v", got)
 	}
 	if claimed := e.relay(10, acked); len(claimed) != 2 {

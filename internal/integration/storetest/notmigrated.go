@@ -37,7 +37,7 @@ func notMigrated(e *env) {
 			"Hold":     func() error { _, err := s.Hold(e.ctx, id, []core.Holding{{ID: id, Attempt: 1}}); return err },
 			"TakeBack": func() error { _, err := s.TakeBack(e.ctx, 1); return err },
 			"Get":      func() error { _, err := s.Get(e.ctx, id); return err },
-			"List":     func() error { _, err := s.List(e.ctx, outbox.Filter{}); return err },
+			"List":     func() error { _, err := s.List(e.ctx, outbox.Filter{}, "", 100); return err },
 			"Requeue":  func() error { _, err := s.Requeue(e.ctx, id); return err },
 			"Refused":  func() error { _, err := s.Refused(e.ctx, id, []string{"default"}, 1); return err },
 			"Finish": func() error {

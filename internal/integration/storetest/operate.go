@@ -19,7 +19,7 @@ func get(e *env) {
 	}
 	id := e.enqueue()
 	got := e.get(id)
-	if got.ID != id || got.State != ackbox.Pending || got.SentAt != nil || got.FinishedAt != nil || got.LastError != "" || got.Errors != nil {
+	if got.ID != id || got.State != ackbox.Pending || got.SentAt != nil || got.FinishedAt != nil || got.LastError != "" || got.History != nil {
 		e.Errorf("pending %+v", got)
 	}
 	e.near("due", got.DueAt, 0)
@@ -42,29 +42,33 @@ func list(e *env) {
 	e.set(ids[5], e.inState(ackbox.Dead))
 	e.set(ids[0], "kind = 'other'")
 	slices.Reverse(ids) // newest first
-	call := func(f outbox.Filter, want ...string) {
+	call := func(f outbox.Filter, limit int, want ...string) {
 		e.Helper()
-		entries, err := s.List(e.ctx, f)
+		page, err := s.List(e.ctx, f, "", limit)
 		e.must(err)
 		var got []string
-		for _, entry := range entries {
+		for _, entry := range page.Entries {
 			got = append(got, entry.ID)
 		}
 		if !slices.Equal(got, want) {
 			e.Errorf("List(%+v) gave %v, want %v", f, got, want)
 		}
 	}
-	call(outbox.Filter{}, ids...)
-	call(outbox.Filter{Limit: 2}, ids[:2]...)
-	call(outbox.Filter{State: ackbox.Dead}, ids[0])
-	call(outbox.Filter{State: ackbox.Done})
-	call(outbox.Filter{Queue: "mail"}, ids[0], ids[2], ids[4])
-	call(outbox.Filter{Kind: "other"}, ids[5])
-	call(outbox.Filter{State: ackbox.Pending, Queue: "mail", Kind: "note"}, ids[2], ids[4])
-	call(outbox.Filter{Queue: "' OR '1'='1"})
-	for _, bad := range []outbox.Filter{{Limit: -1}, {Limit: 10001}, {State: "lost"}, {Queue: "\x00"}, {Kind: "\xff"}} {
-		_, err := s.List(e.ctx, bad)
+	call(outbox.Filter{}, 100, ids...)
+	call(outbox.Filter{}, 2, ids[:2]...)
+	call(outbox.Filter{State: ackbox.Dead}, 100, ids[0])
+	call(outbox.Filter{State: ackbox.Done}, 100)
+	call(outbox.Filter{Queue: "mail"}, 100, ids[0], ids[2], ids[4])
+	call(outbox.Filter{Kind: "other"}, 100, ids[5])
+	call(outbox.Filter{State: ackbox.Pending, Queue: "mail", Kind: "note"}, 100, ids[2], ids[4])
+	call(outbox.Filter{Queue: "' OR '1'='1"}, 100)
+	for _, bad := range []outbox.Filter{{State: "lost"}, {Queue: "\x00"}, {Kind: "\xff"}} {
+		_, err := s.List(e.ctx, bad, "", 100)
 		e.wantError(err, "outbox: Filter.")
+	}
+	for _, limit := range []int{-1, 0, 10001} {
+		_, err := s.List(e.ctx, outbox.Filter{}, "", limit)
+		e.wantError(err, "outbox: limit is")
 	}
 }
 
@@ -97,7 +101,7 @@ func requeue(e *env) {
 		ids = append(ids, id)
 	}
 	dead := ids[slices.Index(ackbox.States(), ackbox.Dead)]
-	e.set(dead, "errors = '[{\"at\":\"2026-01-02T03:04:05Z\",\"attempt\":6,\"error\":\"why\"}]', due_at = "+e.at(-time.Hour))
+	e.set(dead, "history = '[{\"at\":\"2026-01-02T03:04:05Z\",\"attempt\":6,\"error\":\"why\"}]', due_at = "+e.at(-time.Hour))
 	if n, err := s.Requeue(e.ctx); n != 0 || err != nil {
 		e.Errorf("requeued %d of nothing, %v", n, err)
 	}
@@ -111,7 +115,7 @@ func requeue(e *env) {
 	got := e.get(dead)
 	if got.State != ackbox.Pending || got.Attempt != 8 || got.AttemptsBefore != 7 || got.PublishAttempt != 0 || got.Resend != 0 || got.FinishedAt != nil ||
 		got.Holder != "" || got.StartedAt != nil || got.Starts != 0 ||
-		got.LastError != "why" || len(got.Errors) != 1 {
+		got.LastError != "why" || len(got.History) != 1 {
 		e.Errorf("requeued %+v", got)
 	}
 	e.near("requeued job due", got.DueAt, 0)

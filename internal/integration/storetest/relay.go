@@ -90,24 +90,24 @@ func relayOutcomes(e *env) {
 	if n := len(e.relay(10, func(j ackbox.Job) core.Transition { return answers[j.ID] })); n != 5 {
 		e.Fatalf("claimed %d", n)
 	}
-	if got := e.get(sent); got.State != ackbox.Sent || got.SentAt == nil || got.FinishedAt != nil || got.LastError != "" || got.Errors != nil {
+	if got := e.get(sent); got.State != ackbox.Sent || got.SentAt == nil || got.FinishedAt != nil || got.LastError != "" || got.History != nil {
 		e.Errorf("acked: %+v", got)
 	}
 	got := e.get(nacked)
 	if got.State != ackbox.Nacked || got.LastError != "no queue" || got.PublishAttempt != 1 || got.Attempt != 1 || got.Resend != 0 ||
-		len(got.Errors) != 1 || got.Errors[0].Error != "no queue" || got.Errors[0].Attempt != 1 || got.SentAt != nil {
+		len(got.History) != 1 || got.History[0].Error != "no queue" || got.History[0].Attempt != 1 || got.SentAt != nil {
 		e.Errorf("nacked: %+v", got)
 	}
-	if d := got.DueAt.Sub(got.Errors[0].At); d < 59*time.Minute || d > 61*time.Minute {
+	if d := got.DueAt.Sub(got.History[0].At); d < 59*time.Minute || d > 61*time.Minute {
 		e.Errorf("nacked: due %v after its error", d)
 	}
-	if got := e.get(dead); got.State != ackbox.Dead || got.FinishedAt == nil || got.LastError != "too often" || len(got.Errors) != 1 || len(got.Payload) == 0 {
+	if got := e.get(dead); got.State != ackbox.Dead || got.FinishedAt == nil || got.LastError != "too often" || len(got.History) != 1 || len(got.Payload) == 0 {
 		e.Errorf("dead: %+v", got)
 	}
-	if got := e.get(unknown); got.State != ackbox.Pending || got.Resend != 1 || got.Attempt != 1 || got.PublishAttempt != 0 || got.Errors != nil {
+	if got := e.get(unknown); got.State != ackbox.Pending || got.Resend != 1 || got.Attempt != 1 || got.PublishAttempt != 0 || got.History != nil {
 		e.Errorf("unknown: %+v", got)
 	}
-	if got := e.get(paused); got.State != ackbox.Pending || got.Resend != 1 || got.LastError != "cut" || got.Errors != nil {
+	if got := e.get(paused); got.State != ackbox.Pending || got.Resend != 1 || got.LastError != "cut" || got.History != nil {
 		e.Errorf("unknown with a pause: %+v", got)
 	}
 	if got := e.relay(10, acked); !slices.Equal(got, []string{unknown}) {
