@@ -10,7 +10,8 @@ import (
 // statements are the SQL texts of one Store, made once: the same text every
 // time is what lets PostgreSQL and its drivers reuse a plan.
 type statements struct {
-	table string
+	table  string
+	tokens *strings.Replacer // for statements that are made when they are needed
 
 	inserts            [8]string // of 1, 2, 4, … 128 rows
 	claim, large, seek string
@@ -45,6 +46,11 @@ type statements struct {
 	record, operation  string
 	operations, begin  string
 	purgeOperations    string
+	carry, carried     string
+	carryFailed, halt  string
+	settle             string
+	pause, resume      string
+	pauses             string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -93,7 +99,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	tokens := strings.NewReplacer(slices.Concat(tableNames(table), []string{"{purged}", purged, "{unfinished}", unfinished}, d.tokens)...)
 	text := func(query string) string { return d.bind(tokens.Replace(query)) }
 
-	s := statements{table: table}
+	s := statements{table: table, tokens: tokens}
 
 	s.identity = text(`SELECT ledger FROM ` + versionTable(table) + ` WHERE version = 1`)
 
@@ -106,7 +112,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	}
 
 	// Relay.
-	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
+	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), text(claimSession)
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now}, refused_at = NULL,
 	finished_at = CASE WHEN queue = '' THEN {now} END
