@@ -27,9 +27,6 @@ func (s *Store) GivenUp(ctx context.Context, f Filter) ([]Group, int, error) {
 // QueueStatus returns how each queue stands that has unfinished jobs, is consumed, paused or named by Config.Queues.
 func (s *Store) QueueStatus(ctx context.Context) ([]QueueStatus, error) { return nil, errNotBuilt }
 
-// Instances: helper stats.
-func (s *Store) Instances(ctx context.Context) ([]Instance, error) { return nil, errNotBuilt }
-
 // Stats: helper stats.
 func (s *Store) Stats(ctx context.Context, q StatsQuery) ([]Stat, error) { return nil, errNotBuilt }
 
