@@ -18,11 +18,11 @@ import (
 
 // Dispatcher carries jobs from an [Outbox] to a [Broker].
 type Dispatcher struct {
-	outbox  Outbox
-	broker  Broker
-	cfg     Config
-	life    beat.Life
-	crowd   crowd
+	outbox Outbox
+	broker Broker
+	cfg    Config
+	life   beat.Life
+	crowd  crowd
 	// refusing are the queues that take nothing at present.
 	refusing refusing
 	trouble  trouble

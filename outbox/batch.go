@@ -43,7 +43,7 @@ func (b *batch) rest(rows int) []queueSpan {
 	return rest
 }
 
-// readBatch reads jobs that were claimed at now, by the database's clock.
+// readBatch reads what a claim answers; now is the database's time.
 func readBatch(now time.Time, rows *sql.Rows, err error) (batch, error) {
 	if err != nil {
 		return batch{}, fmt.Errorf("outbox: claim: %w", err)

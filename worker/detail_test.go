@@ -21,7 +21,7 @@ func TestBeatTellsWhatRuns(t *testing.T) {
 		}
 		return nil
 	}}
-	cfg := worker.Config{Queues: []worker.Queue{{Name: "q", Concurrency: 60}}, JobTimeout: 10 * time.Second}
+	cfg := worker.Config{Queues: []worker.Queue{{Name: "default", Concurrency: 60}}, JobTimeout: 10 * time.Second}
 	run(t, cfg, h, func(b *bench) {
 		told := func() (d core.Detail) {
 			b.ledger.set(func(l *ledger) { d = l.told })
@@ -43,7 +43,7 @@ func TestBeatTellsWhatRuns(t *testing.T) {
 			t.Fatalf("it tells %d in hand, %d overdue, %d running", d.InHand, d.Overdue, len(d.Running))
 		}
 		one := d.Running[0]
-		if one.ID != "stuck" || one.Kind != "k" || one.Queue != "q" || one.Key != "order:42" || one.Overdue || one.For < 5*time.Second || one.For > 7*time.Second {
+		if one.ID != "stuck" || one.Kind != "k" || one.Queue != "default" || one.Key != "order:42" || one.Overdue || one.For < 5*time.Second || one.For > 7*time.Second {
 			t.Errorf("the first is %+v", one)
 		}
 		b.pass(12 * time.Second) // 10 s of timeout and 5 s
