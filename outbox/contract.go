@@ -11,9 +11,6 @@ import (
 
 var errNotBuilt = errors.New("outbox: not built yet")
 
-// Instances: helper stats.
-func (s *Store) Instances(ctx context.Context) ([]Instance, error) { return nil, errNotBuilt }
-
 // Stats: helper stats.
 func (s *Store) Stats(ctx context.Context, q StatsQuery) ([]Stat, error) { return nil, errNotBuilt }
 

@@ -65,7 +65,7 @@ func newWays(d *dialect, text func(string) string) *ways {
 	}
 	w.sentEvents = along(finished+` AND t.queue = ''`, "finished_at", true, false)
 	// There are as many as handlers run, which an index lists in no order.
-	w.running = along(running, "started_at", false, false)
+	w.running = along(isRunning, "started_at", false, false)
 	w.byKey = along(`t.key = ?`, "", true, false)
 	w.all = along(`true`, "", true, false)
 	w.givenUp = text(`SELECT kind, why, count(*), {micros min(at)}, {micros max(at)}, max(id), sum(count(*)) OVER () FROM (
@@ -77,7 +77,7 @@ func newWays(d *dialect, text func(string) string) *ways {
 	return w
 }
 
-const running = `t.holder IS NOT NULL AND t.finished_at IS NULL AND t.started_at IS NOT NULL`
+const isRunning = `t.holder IS NOT NULL AND t.finished_at IS NULL AND t.started_at IS NOT NULL`
 
 // standings are the statements of QueueStatus. The numbers of a queue are counted along its
 // place in an index, up to a bound each.
@@ -106,7 +106,7 @@ FROM {names} LEFT JOIN {queues} AS p ON p.queue = q.queue ORDER BY q.queue`)
 	SELECT queue FROM {table} WHERE state = 'dead' ORDER BY finished_at DESC, id DESC LIMIT ` + searchedText + `
 ) AS newest GROUP BY queue`)
 	w.runningByQueue = text(`SELECT queue, count(*) FROM (
-	SELECT t.queue FROM {table} AS t WHERE ` + running + ` LIMIT ` + searchedText + `
+	SELECT t.queue FROM {table} AS t WHERE ` + isRunning + ` LIMIT ` + searchedText + `
 ) AS r GROUP BY queue`)
 }
 

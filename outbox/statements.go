@@ -22,7 +22,7 @@ type statements struct {
 	finishedAt         string
 	receive, received  string
 	standings          string
-	beat               string
+	beat, instances    string
 	leave, giveBack    string
 	breathing          string
 	start, hold        string

@@ -99,6 +99,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Claim/Fields", claimFields},
 		{"Instances/Beat", beats},
 		{"Instances/Leave", leave},
+		{"Instances/List", instanceList},
 		{"Instances/NotBreathing", notBreathing},
 		{"TakeBack", takeBack},
 		{"TakeBack/Outage", outageKillsNobody},
