@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -112,41 +111,4 @@ func (s *Store) Counts(ctx context.Context) (map[ackbox.State]int, error) {
 		return nil, fmt.Errorf("outbox: count jobs: %w", err)
 	}
 	return counts, nil
-}
-
-// Requeue gives the dead jobs among ids all their tries again and makes them
-// due now; their errors are kept. The number of the try goes on, so that what an
-// earlier one still reports changes nothing. It returns how many it changed, also beside
-// an error: thousands of ids take several statements. An id that is no UUID
-// fails the call before anything is changed.
-func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
-	n, err := s.operate(ctx, "requeue", s.sql.requeue, ids)
-	if n > 0 {
-		signal(s.wake)
-	}
-	return n, err
-}
-
-// Cancel withdraws the jobs among ids that are pending, nacked or refused; a job that
-// was sent is not stopped, and one that is on the wire is waited for. It
-// returns how many it changed, like [Store.Requeue].
-func (s *Store) Cancel(ctx context.Context, ids ...string) (int, error) {
-	return s.operate(ctx, "cancel", s.sql.cancel, ids)
-}
-
-func (s *Store) operate(ctx context.Context, what, query string, ids []string) (int, error) {
-	for _, id := range ids {
-		if !validID(id) {
-			return 0, fmt.Errorf("outbox: %s: %q is not a UUID", what, id)
-		}
-	}
-	changed := 0
-	for some := range slices.Chunk(ids, rowsPerStatement) {
-		n, err := s.exec(ctx, what, query, s.d.idList(some))
-		if err != nil {
-			return changed, err
-		}
-		changed += n
-	}
-	return changed, nil
 }

@@ -41,7 +41,10 @@ type statements struct {
 	finishedQueues     string
 	get, counts        string
 	identity           string
-	requeue, cancel    string
+	acting             map[Action]string
+	record, operation  string
+	operations, begin  string
+	purgeOperations    string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -165,14 +168,9 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 	s.holders(d, text)
 	s.sweeps(d, text)
 
-	// Operators wait for a row that is on the wire, in id order, as all do.
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
-	s.requeue = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Dead)+` ORDER BY id {lock wait}`,
-		`UPDATE {table} SET state = 'pending', attempt = attempt + 1, attempts_before = attempt, publish_attempt = 0, resend = 0,
-	due_at = {now}, finished_at = NULL, refused_at = NULL, holder = NULL, started_at = NULL, starts = 0`))
-	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked', 'refused') ORDER BY id {lock wait}`,
-		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
+	s.acts(d, text)
 	return s
 }
 
