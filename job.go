@@ -62,6 +62,9 @@ type Job struct {
 	// RefusedFor is how long ago the broker first refused this try, by the
 	// database's clock, as its dispatcher read it; 0 if it never did.
 	RefusedFor time.Duration
+	// Waited is for how long the job had been due when its dispatcher claimed it, by the
+	// database's clock. It does not travel: it is 0 in a worker.
+	Waited time.Duration
 	// CreatedAt is when the row was written, by the database's clock.
 	CreatedAt time.Time
 	// Ledger is the identity of the outbox table in which this job's row stands,

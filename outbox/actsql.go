@@ -54,9 +54,9 @@ WHERE id = {id ?} AND filter IS NOT NULL AND state = ` + param + ` RETURNING {id
 	s.pause = text(`INSERT INTO {queues} (queue, paused_at, paused_by, reason) VALUES (?, {now}, ?, ?) ON CONFLICT (queue) DO NOTHING`)
 	s.resume = text(`DELETE FROM {queues} WHERE queue = ?`)
 	s.pauses = text(`SELECT queue, ` + d.microsOf("paused_at") + `, paused_by, reason FROM {queues} ORDER BY queue`)
-	s.settle = text(`SELECT {micros now}, ''`)
+	s.ready = text(`SELECT {micros now}, ''`)
 	if d.numbered {
-		s.settle = text(`SELECT {micros now}, set_config('enable_bitmapscan', 'off', true) || set_config('enable_seqscan', 'off', true) || set_config('jit', 'off', true)`)
+		s.ready = text(`SELECT {micros now}, set_config('enable_bitmapscan', 'off', true) || set_config('enable_seqscan', 'off', true) || set_config('jit', 'off', true) || set_config('plan_cache_mode', 'force_custom_plan', true)`)
 	}
 	// The oldest rows alone are looked at: ids are in the order of time.
 	s.purgeOperations = text(`DELETE FROM {operations} WHERE id IN (

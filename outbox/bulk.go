@@ -26,7 +26,7 @@ const (
 // Rehearse says what [Store.StartOperation] would do with the same action and filter, and
 // changes nothing. It refuses what that refuses. It looks at 10,000 rows at most in each
 // part of the table that the operation would walk: there may be more than it has counted
-// where the Count says so.
+// where the Count says so. Errors and time are those of [Store.List].
 func (s *Store) Rehearse(ctx context.Context, action Action, f Filter) (Rehearsal, error) {
 	if err := checkOperation(action, f); err != nil {
 		return Rehearsal{}, err
@@ -36,17 +36,12 @@ func (s *Store) Rehearse(ctx context.Context, action Action, f Filter) (Rehearsa
 		return Rehearsal{}, err
 	}
 	r := Rehearsal{Count: found.count, Searched: found.searched}
-	for _, id := range found.ids {
-		entry, err := s.Get(ctx, id)
-		if errors.Is(err, ErrNotFound) {
-			continue // deleted since
-		}
-		if err != nil {
-			return r, err
-		}
-		r.Samples = append(r.Samples, entry)
+	ledger, err := s.Identity(ctx)
+	if err != nil {
+		return r, err
 	}
-	return r, nil
+	r.Samples, err = s.entriesOf(ctx, ledger, found.ids)
+	return r, err
 }
 
 // rehearsed is what a rehearsal finds: the ids are those of the first few jobs.
@@ -57,16 +52,16 @@ type rehearsed struct {
 }
 
 func (s *Store) rehearse(ctx context.Context, action Action, f Filter) (found rehearsed, err error) {
-	err = s.inTx(ctx, "rehearse "+string(action), func(ctx context.Context, tx *sql.Tx) (err error) {
-		found, err = s.count(ctx, tx, action, f)
+	err = s.look(ctx, "rehearse "+string(action), func(ctx context.Context, c conn) (err error) {
+		found, err = s.countFor(ctx, c, action, f)
 		return err
 	})
 	return found, err
 }
 
-func (s *Store) count(ctx context.Context, tx *sql.Tx, action Action, f Filter) (rehearsed, error) {
+func (s *Store) countFor(ctx context.Context, c conn, action Action, f Filter) (rehearsed, error) {
 	var found rehearsed
-	began, err := s.settle(ctx, tx)
+	began, err := s.ready(ctx, c)
 	if err != nil {
 		return found, err
 	}
@@ -76,7 +71,7 @@ func (s *Store) count(ctx context.Context, tx *sql.Tx, action Action, f Filter) 
 			continue // walked a second time
 		}
 		counted[way.states[0]] = true
-		seen, err := s.look(ctx, tx, way, action, f, place{Stretch: i}, began, stepLook)
+		seen, err := s.survey(ctx, c, way, action, f, spot{Stretch: i}, began, stepLook)
 		if err != nil {
 			return found, err
 		}
@@ -144,10 +139,10 @@ func checkOperation(action Action, f Filter) error {
 		return fmt.Errorf("outbox: %.100q is not done to all jobs that match a filter: want %q", action,
 			[]Action{ActionRequeue, ActionCancel, ActionRunNow, ActionDelete})
 	}
-	if f == (Filter{}) {
+	if f.empty() && !f.All {
 		return ErrEmptyFilter
 	}
-	if err := f.validate(); err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
 	if f.Running {

@@ -33,7 +33,7 @@ func (s *Store) CarryOn(ctx context.Context, limit int) (changed int, more bool,
 		case err != nil:
 			return err
 		}
-		changed, err = s.step(ctx, tx, &op, at, limit)
+		changed, err = s.takeStep(ctx, tx, &op, at, limit)
 		return err
 	})
 	switch {
@@ -49,10 +49,10 @@ func (s *Store) CarryOn(ctx context.Context, limit int) (changed int, more bool,
 	return 0, true, errors.Join(err, noted)
 }
 
-// step looks at the next rows of an operation, does its action to those that match, and
+// takeStep looks at the next rows of an operation, does its action to those that match, and
 // writes down how far it has come.
-func (s *Store) step(ctx context.Context, tx *sql.Tx, op *Operation, at string, limit int) (int, error) {
-	var from place
+func (s *Store) takeStep(ctx context.Context, tx *sql.Tx, op *Operation, at string, limit int) (int, error) {
+	var from spot
 	if at != "" {
 		if err := json.Unmarshal([]byte(at), &from); err != nil {
 			return 0, s.carried(ctx, tx, op, from, 0, 0, OperationFailed, fmt.Sprintf("outbox: its place cannot be read: %v", err))
@@ -68,10 +68,10 @@ func (s *Store) step(ctx context.Context, tx *sql.Tx, op *Operation, at string, 
 	if from.Stretch < 0 || from.Stretch >= len(ways) {
 		return 0, s.carried(ctx, tx, op, from, 0, 0, OperationDone, "")
 	}
-	if _, err := s.settle(ctx, tx); err != nil {
+	if _, err := s.ready(ctx, tx); err != nil {
 		return 0, err
 	}
-	seen, err := s.look(ctx, tx, ways[from.Stretch], op.Action, *op.Filter, from, op.CreatedAt, stepLook)
+	seen, err := s.survey(ctx, tx, ways[from.Stretch], op.Action, *op.Filter, from, op.CreatedAt, stepLook)
 	if err != nil {
 		return 0, err
 	}
@@ -85,10 +85,10 @@ func (s *Store) step(ctx context.Context, tx *sql.Tx, op *Operation, at string, 
 	failpoint.Hit(failpoint.Carried)
 	to, state := from, OperationRunning
 	if len(seen) > 0 {
-		to = seen[len(seen)-1].place
+		to = seen[len(seen)-1].spot
 	}
 	if ended {
-		if to = (place{Stretch: from.Stretch + 1}); to.Stretch == len(ways) {
+		if to = (spot{Stretch: from.Stretch + 1}); to.Stretch == len(ways) {
 			state = OperationDone
 		}
 	}
@@ -109,7 +109,7 @@ func portion(seen []sight, limit int) (part []sight, ids []string, ended bool) {
 	return seen, ids, len(seen) < stepLook
 }
 
-func (s *Store) carried(ctx context.Context, tx *sql.Tx, op *Operation, to place, changed, looked int, state OperationState, failure string) error {
+func (s *Store) carried(ctx context.Context, tx *sql.Tx, op *Operation, to spot, changed, looked int, state OperationState, failure string) error {
 	at, err := json.Marshal(to)
 	if err != nil {
 		return fmt.Errorf("encode the operation's place: %w", err)
@@ -121,12 +121,12 @@ func (s *Store) carried(ctx context.Context, tx *sql.Tx, op *Operation, to place
 	return nil
 }
 
-// settle makes a transaction ready for looking along indexes, whatever the table's
+// ready makes a transaction ready for looking along indexes, whatever the table's
 // statistics say of them, and returns the database's time.
-func (s *Store) settle(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+func (s *Store) ready(ctx context.Context, c conn) (time.Time, error) {
 	var now dbTime
 	var set string
-	if err := tx.QueryRowContext(ctx, s.sql.settle).Scan(&now, &set); err != nil {
+	if err := c.QueryRowContext(ctx, s.sql.ready).Scan(&now, &set); err != nil {
 		return time.Time{}, fmt.Errorf("prepare the session: %w", err)
 	}
 	return now.Time, nil

@@ -10,8 +10,8 @@ import (
 // statements are the SQL texts of one Store, made once: the same text every
 // time is what lets PostgreSQL and its drivers reuse a plan.
 type statements struct {
-	table  string
-	tokens *strings.Replacer // for statements that are made when they are needed
+	table string
+	text  func(string) string // makes what is made when it is needed
 
 	inserts            [8]string // of 1, 2, 4, … 128 rows
 	claim, large, seek string
@@ -23,7 +23,7 @@ type statements struct {
 	finishedAt         string
 	receive, received  string
 	standings          string
-	beat               string
+	beat, instances    string
 	leave, giveBack    string
 	breathing          string
 	start, hold        string
@@ -40,7 +40,7 @@ type statements struct {
 	nackedQueues       string
 	sentQueues         string
 	finishedQueues     string
-	get, list, counts  string
+	get, counts        string
 	identity           string
 	acting             map[Action]string
 	record, operation  string
@@ -48,7 +48,7 @@ type statements struct {
 	purgeOperations    string
 	carry, carried     string
 	carryFailed, halt  string
-	settle             string
+	ready              string
 	pause, resume      string
 	pauses             string
 }
@@ -90,16 +90,21 @@ const entryColumns = textColumns + `,
 	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, history,
 	{holder}, {micros started_at}, starts`
 
-func newStatements(d *dialect, cfg Config) statements {
+// texts returns the function that makes a statement of a template: for one database, and
+// one table.
+func texts(d *dialect, cfg Config) func(string) string {
 	table := qualified(cfg)
 	purged := table
 	if cfg.Partitioned { // the other partitions are dropped whole
 		purged = partitionOf(table, "default")
 	}
 	tokens := strings.NewReplacer(slices.Concat(tableNames(table), []string{"{purged}", purged, "{unfinished}", unfinished}, d.tokens)...)
-	text := func(query string) string { return d.bind(tokens.Replace(query)) }
+	return func(query string) string { return d.bind(tokens.Replace(query)) }
+}
 
-	s := statements{table: table, tokens: tokens}
+func newStatements(d *dialect, cfg Config) statements {
+	table, text := qualified(cfg), texts(d, cfg)
+	s := statements{table: table, text: text}
 
 	s.identity = text(`SELECT ledger FROM ` + versionTable(table) + ` WHERE version = 1`)
 
@@ -170,7 +175,6 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 	s.sweeps(d, text)
 
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
-	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table} AS t`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
 	s.acts(d, text)
 	return s

@@ -20,6 +20,7 @@ type Store struct {
 	cfg  Config
 	d    *dialect
 	sql  statements
+	ways *ways
 	wake chan struct{}
 	// known is the ledger's identity, a string, once it has been read.
 	known atomic.Value
@@ -70,6 +71,7 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		cfg:  cfg,
 		d:    d,
 		sql:  newStatements(d, cfg),
+		ways: newWays(d, texts(d, cfg)),
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
 

@@ -20,7 +20,7 @@ type stretch struct {
 	order []string
 }
 
-// The orders: of the index of dead jobs, of the other finished ones, of those that wait for
+// The orders: of the indexes of dead and of cancelled jobs, of finished ones, of those that wait for
 // their time, and of the jobs of a key.
 var (
 	byDeath  = []string{"finished_at", "id"}
@@ -62,9 +62,9 @@ func stretches(action Action, f Filter) []stretch {
 	ended := []ackbox.State{}
 	for _, state := range states {
 		switch state {
-		case ackbox.Dead:
+		case ackbox.Dead, ackbox.Cancelled:
 			list = append(list, stretch{[]ackbox.State{state}, byDeath})
-		case ackbox.Done, ackbox.Cancelled, ackbox.Sent:
+		case ackbox.Done, ackbox.Sent:
 			ended = append(ended, state)
 		default:
 			list = append(list, stretch{[]ackbox.State{state}, byTime})
@@ -76,8 +76,8 @@ func stretches(action Action, f Filter) []stretch {
 	return list
 }
 
-// place is how far an operation has come.
-type place struct {
+// spot is how far an operation has come.
+type spot struct {
 	// Stretch is the one that it walks; the rest is the last row that it has looked at
 	// there, nothing at the beginning.
 	Stretch int       `json:"stretch"`
@@ -88,13 +88,13 @@ type place struct {
 
 // sight is a row that was looked at.
 type sight struct {
-	place
+	spot
 	match bool
 }
 
-// lookOf is the statement that reads the next rows of a stretch, and whether each matches
+// surveyOf is the statement that reads the next rows of a stretch, and whether each matches
 // f and was there when the operation began.
-func (s *Store) lookOf(way stretch, action Action, f Filter, from place, began time.Time, limit int) (string, []any) {
+func (s *Store) surveyOf(way stretch, action Action, f Filter, from spot, began time.Time, limit int) (string, []any) {
 	var args []any
 	match := []string{"t.created_at <= {time ?}", "t.state || '' IN (" + quoted(way.states) + ")"}
 	args = append(args, s.d.timeParam(began))
@@ -105,8 +105,8 @@ func (s *Store) lookOf(way stretch, action Action, f Filter, from place, began t
 		match = append(match, "t.finished_at <= {time ?}")
 		args = append(args, s.d.timeParam(began))
 	}
-	more, values := f.conditions(s.d, way.at())
-	match, args = append(match, more...), append(args, values...)
+	match = append(match, matches, strings.ReplaceAll(between, "{at}", way.at()))
+	args = append(append(args, f.matchArgs()...), s.timeArgs(f)...)
 
 	where := []string{way.part()}
 	if way.order[0] == "id" {
@@ -132,7 +132,7 @@ func (s *Store) lookOf(way stretch, action Action, f Filter, from place, began t
 	query := `SELECT {t.id}, t.queue, ` + s.d.microsOf("t."+way.at()) + `, CASE WHEN ` + strings.Join(match, "\n\tAND ") + ` THEN 1 ELSE 0 END
 FROM {table} AS t WHERE ` + strings.Join(where, " AND ") + `
 ORDER BY t.` + strings.Join(way.order, ", t.") + ` LIMIT ?`
-	return s.d.bind(s.sql.tokens.Replace(query)), append(args, limit)
+	return s.sql.text(query), append(args, limit)
 }
 
 // at is the column with the time by which a stretch is ordered.
@@ -150,7 +150,7 @@ func (way stretch) part() string {
 	case len(way.order) == 1:
 		return "t.key IS NOT NULL"
 	case way.order[0] == "finished_at":
-		return "t.state = 'dead'"
+		return "t.state = '" + string(way.states[0]) + "'"
 	case way.order[1] == "finished_at":
 		return "t.finished_at IS NOT NULL AND t.state <> 'dead'"
 	default:
@@ -166,25 +166,22 @@ func quoted(states []ackbox.State) string {
 	return strings.Join(list, ", ")
 }
 
-// look reads the next rows of a stretch.
-func (s *Store) look(ctx context.Context, tx *sql.Tx, way stretch, action Action, f Filter, from place, began time.Time, limit int) ([]sight, error) {
-	query, args := s.lookOf(way, action, f, from, began, limit)
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("look for jobs: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // its error is rows.Err's
+// survey reads the next rows of a stretch.
+func (s *Store) survey(ctx context.Context, c conn, way stretch, action Action, f Filter, from spot, began time.Time, limit int) ([]sight, error) {
+	query, args := s.surveyOf(way, action, f, from, began, limit)
 	var seen []sight
-	for rows.Next() {
-		one := sight{place: place{Stretch: from.Stretch}}
+	rows, err := c.QueryContext(ctx, query, args...)
+	err = scanEach(rows, err, func(rows *sql.Rows) error {
+		one := sight{spot: spot{Stretch: from.Stretch}}
 		var at dbTime
 		if err := rows.Scan(&one.ID, &one.Queue, &at, &one.match); err != nil {
-			return nil, fmt.Errorf("look for jobs: %w", err)
+			return err
 		}
 		one.At = at.Time
 		seen = append(seen, one)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("look for jobs: %w", err)
 	}
 	return seen, nil

@@ -60,7 +60,7 @@ func list(e *env) {
 	call(outbox.Filter{State: ackbox.Done}, 100)
 	call(outbox.Filter{Queue: "mail"}, 100, ids[0], ids[2], ids[4])
 	call(outbox.Filter{Kind: "other"}, 100, ids[5])
-	call(outbox.Filter{State: ackbox.Pending, Queue: "mail", Kind: "note"}, 100, ids[2], ids[4])
+	call(outbox.Filter{State: ackbox.Pending, Queue: "mail", Kind: "note"}, 100, ids[4], ids[2])
 	call(outbox.Filter{Queue: "' OR '1'='1"}, 100)
 	for _, bad := range []outbox.Filter{{State: "lost"}, {Queue: "\x00"}, {Kind: "\xff"}} {
 		_, err := s.List(e.ctx, bad, "", 100)
