@@ -66,15 +66,15 @@ const clockLooks = 3
 
 func (s *Store) diagnoseClock(ctx context.Context, d *Diagnosis) error {
 	for i := range clockLooks {
-		var there time.Time
+		var there dbTime
 		began := time.Now()
-		if err := s.one(ctx, `SELECT clock_timestamp()`, nil, &there); err != nil {
+		if err := s.one(ctx, `SELECT `+micros("clock_timestamp()"), nil, &there); err != nil {
 			return err
 		}
 		// By the monotonic clock, so that a step of ours is not taken for its.
 		half := time.Since(began) / 2
 		if i == 0 || half < d.ClockError {
-			d.Clock, d.ClockError = there.Sub(began.Add(half).Round(0)), half
+			d.Clock, d.ClockError = there.Time.Sub(began.Add(half).Round(0)), half
 		}
 	}
 	return nil
@@ -177,7 +177,7 @@ func (s *Store) diagnoseSettings(ctx context.Context, d *Diagnosis) error {
 func (s *Store) diagnoseTables(ctx context.Context, d *Diagnosis) error {
 	return s.each(ctx, "ask for tables", askTables, func(rows *sql.Rows) error {
 		var t TableDiagnosis
-		var vacuumed, analyzed sql.NullTime
+		var vacuumed, analyzed dbTime
 		if err := rows.Scan(&t.Name, &t.Live, &t.Dead, &t.Bytes, &vacuumed, &analyzed, &t.Vacuums); err != nil {
 			return err
 		}

@@ -36,7 +36,8 @@ WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum', 
 ), ranked AS (
 	SELECT c.relname::text AS name, ours.depth, coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
 	pg_total_relation_size(c.oid) AS bytes,
-	greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed, greatest(s.last_analyze, s.last_autoanalyze) AS analyzed,
+	(extract(epoch FROM greatest(s.last_vacuum, s.last_autovacuum)) * 1000000)::bigint AS vacuumed,
+	(extract(epoch FROM greatest(s.last_analyze, s.last_autoanalyze)) * 1000000)::bigint AS analyzed,
 	NOT coalesce(c.reloptions @> '{autovacuum_enabled=false}' OR c.reloptions @> '{autovacuum_enabled=off}', false) AS vacuums,
 	row_number() OVER (PARTITION BY ours.depth ORDER BY pg_total_relation_size(c.oid) DESC) AS place
 	FROM ours JOIN pg_catalog.pg_class AS c ON c.oid = ours.oid LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON s.relid = c.oid

@@ -72,6 +72,8 @@ var postgresDialect = &dialect{
 		"{micros due_at}", micros("due_at"),
 		"{micros sent_at}", micros("sent_at"),
 		"{micros started_at}", micros("started_at"),
+		"{micros seen_at}", micros("seen_at"),
+		"{micros refused_at}", micros("refused_at"),
 		"{micros finished_at}", micros("finished_at"),
 		"{micros max(sent_at)}", micros("max(sent_at)"),
 		"{in ids}", "= ANY(?::uuid[])",
@@ -162,6 +164,8 @@ var sqliteDialect = &dialect{
 		"{micros due_at}", "due_at",
 		"{micros sent_at}", "sent_at",
 		"{micros started_at}", "started_at",
+		"{micros seen_at}", "seen_at",
+		"{micros refused_at}", "refused_at",
 		"{micros finished_at}", "finished_at",
 		"{micros max(sent_at)}", "max(sent_at)",
 		"{t.id}", "id", // RETURNING knows no alias

@@ -42,6 +42,11 @@ type statements struct {
 	get, list, counts  string
 	identity           string
 	requeue, cancel    string
+	balance            string
+	late, adrift       string
+	orphaned, crashing string
+	unroutable         string
+	refusedQueues      string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -159,6 +164,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 	s.inbox(text)
 	s.holders(d, text)
 	s.sweeps(d, text)
+	s.balances(d, text)
 
 	// Operators wait for a row that is on the wire, in id order, as all do.
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)

@@ -83,7 +83,7 @@ func (a *app) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	a.flags(root.PersistentFlags())
-	root.AddCommand(a.migrate(), a.stats(), a.jobs(), a.queues(), a.dead(), a.operations())
+	root.AddCommand(a.migrate(), a.stats(), a.jobs(), a.queues(), a.dead(), a.operations(), a.verify(), a.doctor())
 	return root
 }
 

@@ -107,8 +107,10 @@ func ago(now, t time.Time) string {
 // span is d in two units at most.
 func span(d time.Duration) string {
 	switch {
-	case d < time.Millisecond:
+	case d == 0:
 		return "0s"
+	case d < time.Millisecond:
+		return "<1ms"
 	case d < time.Second:
 		return d.Round(time.Millisecond).String()
 	case d < time.Minute:
