@@ -45,6 +45,11 @@ type statements struct {
 	record, operation  string
 	operations, begin  string
 	purgeOperations    string
+	balance            string
+	late, adrift       string
+	orphaned, crashing string
+	unroutable         string
+	refusedQueues      string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -167,6 +172,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 	s.inbox(text)
 	s.holders(d, text)
 	s.sweeps(d, text)
+	s.balances(d, text)
 
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
