@@ -168,11 +168,11 @@ func TestStartsWithoutBroker(t *testing.T) {
 
 // What is wrong with the configuration is said at once.
 func TestBadConfiguration(t *testing.T) {
-	p := start(t, "cook", "DATABASE_URL=", "AMQP_URL=", "CANCEL_AFTER=soon")
+	p := start(t, "cook", "DATABASE_URL=", "AMQP_URL=", "CANCEL_AFTER=soon", "MAIL_TAKES=-1s")
 	if err := p.Wait(); err == nil {
 		t.Error("it ended with status 0")
 	}
-	for _, want := range []string{"-role", "DATABASE_URL", "AMQP_URL", "CANCEL_AFTER"} {
+	for _, want := range []string{"-role", "DATABASE_URL", "AMQP_URL", "CANCEL_AFTER", "MAIL_TAKES"} {
 		if !strings.Contains(p.Log(), want) {
 			t.Errorf("%s is not named in: %s", want, p.Log())
 		}
