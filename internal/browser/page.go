@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -88,6 +89,13 @@ func (p *Page) Open(url string) {
 	p.run("open "+url, chromedp.Navigate(url))
 }
 
+// SignIn has all further requests carry a name and a password.
+func (p *Page) SignIn(name, password string) {
+	p.tb.Helper()
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
+	p.run("sign in", order(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Authorization": basic}}))
+}
+
 // Reload asks for the same page again.
 func (p *Page) Reload() {
 	p.tb.Helper()
@@ -113,6 +121,14 @@ func (p *Page) Text(selector string) string {
 func (p *Page) Click(selector string) {
 	p.tb.Helper()
 	p.run("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// Choose clicks the first link, button or fold whose text contains words, once it
+// is there.
+func (p *Page) Choose(words string) {
+	p.tb.Helper()
+	path := fmt.Sprintf("//*[self::a or self::button or self::summary or self::label][contains(normalize-space(.), %q)]", words)
+	p.run("choose "+words, chromedp.Click(chromedp.Search(path), chromedp.NodeVisible))
 }
 
 // Fill empties a field and types into it.
