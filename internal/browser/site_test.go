@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ackbox/ackbox/internal/browser"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/internal/testenv/program"
 )
@@ -55,18 +54,6 @@ func (s *site) mend() {
 	s.worker.Terminate()
 	s.worker = s.start("worker")
 }
-
-// page opens one of the dashboard's, as the operator.
-func (s *site) page(path string) *browser.Page {
-	s.tb.Helper()
-	p := chromium.Page(s.tb)
-	p.SignIn(operator, password)
-	p.Open(s.at(path))
-	return p
-}
-
-// at is the address of a page of the dashboard.
-func (s *site) at(path string) string { return s.base + "/ops/jobs/" + path }
 
 // order places orders, with ids that begin with a prefix.
 func (s *site) order(prefix string, n int) {
