@@ -27,7 +27,7 @@ type Job struct {
 	// Kind selects the handler; it travels as the AMQP type.
 	Kind string
 	// Key says what the job is about, in the application's words (outbox.Key); empty if
-	// it said nothing. It travels with the job.
+	// it said nothing, and of a message without a row.
 	Key string
 	// Queue is the work queue that the job is consumed from. It is empty for a
 	// publish-only message, which nobody here reports done.
@@ -91,7 +91,7 @@ const (
 	HeaderMaxAttempts = HeaderPrefix + "max-attempts"
 	// HeaderResend is Job.Resend, an integer; 0 if it is absent.
 	HeaderResend = HeaderPrefix + "resend"
-	// HeaderKey is Job.Key, a string; absent where that is empty.
+	// HeaderKey is Job.Key, a string; absent where that is empty, and from events.
 	HeaderKey = HeaderPrefix + "key"
 	// HeaderStrays counts how often a worker of another ledger put the message aside,
 	// an integer; 0 if it is absent.

@@ -51,6 +51,7 @@ func onWire(job ackbox.Job) ackbox.Job {
 	out.AttemptsBefore = job.AttemptsBefore
 	out.MaxAttempts = job.MaxAttempts
 	out.Resend = job.Resend
+	out.Key = job.Key
 	return out
 }
 

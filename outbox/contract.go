@@ -11,10 +11,6 @@ import (
 
 var errNotBuilt = errors.New("outbox: not built yet")
 
-// Key says what the job is about, in the application's own words, such as "order:42": its
-// jobs are found by it, see [Filter]. 1 to 200 bytes of valid UTF-8.
-func Key(key string) Option { return func(d *draft) { d.bad("Key %q: %w", key, errNotBuilt) } }
-
 // Count counts what matches f, to 10,000.
 func (s *Store) Count(ctx context.Context, f Filter) (Count, error) { return Count{}, errNotBuilt }
 

@@ -72,7 +72,7 @@ func (d *draft) values(dia *dialect) ([]any, error) {
 	j := d.job
 	return []any{
 		j.ID, j.Kind, j.Queue, j.Exchange, j.RoutingKey, j.Mandatory,
-		j.Payload, headers, j.MaxAttempts, at, millis(d.delay),
+		j.Payload, headers, j.MaxAttempts, at, millis(d.delay), j.Key,
 	}, nil
 }
 

@@ -199,12 +199,17 @@ func ExampleStore_MigrationSQL() {
 	// CREATE INDEX ackbox_jobs_nacked ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'nacked';
 	// CREATE INDEX ackbox_jobs_sent ON "public"."ackbox_jobs" (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 	// CREATE INDEX ackbox_jobs_finished ON "public"."ackbox_jobs" (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
-	// CREATE INDEX ackbox_jobs_dead ON "public"."ackbox_jobs" (finished_at) WHERE state = 'dead';
+	// CREATE INDEX ackbox_jobs_dead ON "public"."ackbox_jobs" (finished_at, id) WHERE state = 'dead';
 	// CREATE INDEX ackbox_jobs_refused ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'refused';
+	// CREATE INDEX ackbox_jobs_key ON "public"."ackbox_jobs" (key, id) WHERE key IS NOT NULL;
 	// CREATE INDEX ackbox_jobs_held ON "public"."ackbox_jobs" (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;
 	// CREATE TABLE "public"."ackbox_jobs_instances" (
 	// CREATE TABLE "public"."ackbox_jobs_inbox" (
 	// CREATE INDEX ackbox_jobs_inbox_finished ON "public"."ackbox_jobs_inbox" (finished_at);
+	// CREATE TABLE "public"."ackbox_jobs_queues" (
+	// CREATE TABLE "public"."ackbox_jobs_stats" (
+	// CREATE TABLE "public"."ackbox_jobs_operations" (
+	// CREATE INDEX ackbox_jobs_operations_running ON "public"."ackbox_jobs_operations" (created_at, id) WHERE state = 'running';
 	// COMMIT;
 }
 

@@ -25,17 +25,18 @@ func (l letter) MarshalJSON() ([]byte, error) { return json.Marshal(l.text) }
 // length that is fit for a log, or can be stored: by PostgreSQL, whose text and
 // jsonb hold less than a Go string.
 func FuzzDraft(f *testing.F) {
-	f.Add("greeting", "default", "x", "key", "traceparent", "00-1", "text", int64(0), 0, uint8(0))
-	f.Add("a b", "nowhere", "", "", "", "", "", int64(-1), -1, uint8(255))
-	f.Add("k", "default", "", "default", "X-Ackbox-Ledger", "true", "\x00", int64(time.Hour), 1000, uint8(3))
-	f.Add("k", "default", "x\x00", "\xff", "a\x00", "\xff", "\xff\u2028<", int64(1<<63-1), 1001, uint8(5))
-	f.Add(strings.Repeat("k", 201), "", strings.Repeat("x", 201), strings.Repeat("é", 101), strings.Repeat("n", 201), strings.Repeat("v", 200), "'; --", int64(1), 1, uint8(9))
-	f.Add("k", "", "{table}", "$1 ? {now}", `\u0000`, `"\u0000"`, `\u0000`, int64(1), 1, uint8(4))
+	f.Add("greeting", "default", "x", "key", "traceparent", "00-1", "text", int64(0), 0, uint16(0))
+	f.Add("a b", "nowhere", "", "", "", "", "", int64(-1), -1, uint16(255))
+	f.Add("k", "default", "", "", "", "", "order:42", int64(0), 1, uint16(256))
+	f.Add("k", "default", "", "default", "X-Ackbox-Ledger", "true", "\x00", int64(time.Hour), 1000, uint16(3))
+	f.Add("k", "default", "x\x00", "\xff", "a\x00", "\xff", "\xff\u2028<", int64(1<<63-1), 1001, uint16(5))
+	f.Add(strings.Repeat("k", 201), "", strings.Repeat("x", 201), strings.Repeat("é", 101), strings.Repeat("n", 201), strings.Repeat("v", 200), "'; --", int64(1), 1, uint16(9))
+	f.Add("k", "", "{table}", "$1 ? {now}", `\u0000`, `"\u0000"`, `\u0000`, int64(1), 1, uint16(4))
 	s := testStore(Config{Queues: []string{"default"}, MaxPayloadBytes: 1000, MaxHeaderBytes: 500})
-	f.Fuzz(func(t *testing.T, kind, queue, exchange, key, header, value, text string, delay int64, tries int, use uint8) {
+	f.Fuzz(func(t *testing.T, kind, queue, exchange, key, header, value, text string, delay int64, tries int, use uint16) {
 		var opts []Option
 		for i, opt := range []Option{
-			Queue(queue), Via(exchange, key), Event(exchange, key), Header(header, value), Delay(time.Duration(delay)), MaxAttempts(tries), ID(text), At(time.Unix(delay, 0)),
+			Queue(queue), Via(exchange, key), Event(exchange, key), Header(header, value), Delay(time.Duration(delay)), MaxAttempts(tries), ID(text), At(time.Unix(delay, 0)), Key(text),
 		} {
 			if use&(1<<i) != 0 {
 				opts = append(opts, opt)
@@ -50,7 +51,7 @@ func FuzzDraft(f *testing.F) {
 			return
 		}
 		j := d.job
-		for what, s := range map[string]string{"kind": j.Kind, "queue": j.Queue, "exchange": j.Exchange, "routing key": j.RoutingKey} {
+		for what, s := range map[string]string{"kind": j.Kind, "queue": j.Queue, "exchange": j.Exchange, "routing key": j.RoutingKey, "key": j.Key} {
 			if !plain(s) || len(s) > name.MaxLen {
 				t.Errorf("%s %q cannot be stored", what, s)
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/name"
 )
 
 // Option changes one job when it is enqueued. Options are plain values: they
@@ -94,6 +95,19 @@ func ID(id string) Option {
 			d.bad("ID %.100q is not a UUID in lower case, such as outbox.NewID makes", id)
 		}
 		d.job.ID = id
+	}
+}
+
+// Key says what the job is about, in the application's own words, such as "order:42":
+// whoever asks what happened to order 42 finds its jobs by it ([Filter]), and the handler
+// reads it as [ackbox.Job.Key]. Any number of jobs may have the same. 1 to 200 bytes of
+// valid UTF-8 without NUL; the broker's people can read it, as they can the payload.
+func Key(key string) Option {
+	return func(d *draft) {
+		if key == "" || len(key) > name.MaxLen || !plain(key) {
+			d.bad("Key %.100q: want 1 to %d bytes of valid UTF-8 without NUL", key, name.MaxLen)
+		}
+		d.job.Key = key
 	}
 }
 

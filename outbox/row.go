@@ -27,7 +27,7 @@ type row struct {
 func (r *row) jobFields() []any {
 	j := &r.job
 	return []any{
-		&j.ID, &j.Kind, &j.Queue, &j.Exchange, &j.RoutingKey, &j.Mandatory, &j.Payload, &r.headers,
+		&j.ID, &j.Kind, &j.Key, &j.Queue, &j.Exchange, &j.RoutingKey, &j.Mandatory, &j.Payload, &r.headers,
 		&j.Attempt, &j.MaxAttempts, &j.Resend, &j.PublishAttempt, &j.AttemptsBefore, &r.created,
 	}
 }

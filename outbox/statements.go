@@ -67,13 +67,13 @@ func picked(query, statement string) string {
 func known(state ackbox.State) string { return "state || '' = '" + string(state) + "'" }
 
 // The row's columns as claim reads them.
-const jobColumns = `{id}, kind, queue, exchange, routing_key, mandatory, payload, headers,
+const jobColumns = `{id}, kind, coalesce(key, '') AS key, queue, exchange, routing_key, mandatory, payload, headers,
 	attempt, max_attempts, resend, publish_attempt, attempts_before, created_at`
 
 // textColumns are the same where the answer may be text: how a session shows times and
 // bytes, which is for its role or database to say, must not matter then. (A claim sets
 // that for its transaction.)
-const textColumns = `{id}, kind, queue, exchange, routing_key, mandatory, {hex payload}, headers,
+const textColumns = `{id}, kind, coalesce(key, '') AS key, queue, exchange, routing_key, mandatory, {hex payload}, headers,
 	attempt, max_attempts, resend, publish_attempt, attempts_before, {micros created_at}`
 
 // entryColumns are a row's as operators read them.
@@ -97,9 +97,9 @@ func newStatements(d *dialect, cfg Config) statements {
 	// Enqueue. Only a few numbers of rows have a statement, so that many calls
 	// do not fill the drivers' caches of prepared statements.
 	for i := range s.inserts {
-		const row = `({id ?}, ?, ?, ?, ?, ?, ?, {json ?}, ?, coalesce({time ?}, {after ?}), {now})`
+		const row = `({id ?}, ?, ?, ?, ?, ?, ?, {json ?}, ?, coalesce({time ?}, {after ?}), {now}, nullif(?, ''))`
 		s.inserts[i] = text(`INSERT INTO {table} (id, kind, queue, exchange, routing_key, mandatory,
-	payload, headers, max_attempts, due_at, created_at) VALUES ` + row + strings.Repeat(", "+row, 1<<i-1))
+	payload, headers, max_attempts, due_at, created_at, key) VALUES ` + row + strings.Repeat(", "+row, 1<<i-1))
 	}
 
 	// Relay.

@@ -48,6 +48,9 @@ func jobMessage(job *ackbox.Job) outgoing {
 		if job.Resend != 0 {
 			headers[ackbox.HeaderResend] = int64(job.Resend)
 		}
+		if job.Key != "" {
+			headers[ackbox.HeaderKey] = job.Key
+		}
 	}
 	return outgoing{
 		exchange:  job.Exchange,
@@ -79,7 +82,7 @@ func (b *Broker) refuse(g *generation, job *ackbox.Job) string {
 			return fmt.Sprintf("the %s has %d bytes: AMQP allows %d", s.what, len(s.value), maxShortString)
 		}
 	}
-	size := fixedHeader + ownHeaders + len("application/json") + len(job.ID) + len(job.Kind)
+	size := fixedHeader + ownHeaders + len("application/json") + len(job.ID) + len(job.Kind) + len(job.Key)
 	for name, value := range job.Headers {
 		if special(name) {
 			return fmt.Sprintf("the header %q is not one for values: the broker would route the message by it", name)
@@ -163,6 +166,7 @@ func jobFrom(queue string, d *amqp.Delivery) ackbox.Job {
 		job.Ledger = ledger
 		job.MaxAttempts = count(d.Headers[ackbox.HeaderMaxAttempts])
 		job.Resend = count(d.Headers[ackbox.HeaderResend])
+		job.Key, _ = d.Headers[ackbox.HeaderKey].(string)
 		return job
 	}
 	// A copy of ours came another way than its original.

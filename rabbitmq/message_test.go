@@ -30,12 +30,12 @@ func TestJobMessage(t *testing.T) {
 	job := ackbox.Job{
 		ID: "id", Kind: "order.confirm", Queue: "q", Exchange: "x", RoutingKey: "k", Mandatory: true,
 		Payload: []byte(`{}`), Headers: map[string]string{"traceparent": "00-1"},
-		Attempt: 2, MaxAttempts: 25, Resend: 1, CreatedAt: created, Ledger: ledger,
+		Attempt: 2, MaxAttempts: 25, Resend: 1, CreatedAt: created, Ledger: ledger, Key: "order:42",
 	}
 	want := amqp.Publishing{
 		Headers: amqp.Table{
 			"traceparent": "00-1", ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: int64(2),
-			ackbox.HeaderMaxAttempts: int64(25), ackbox.HeaderResend: int64(1),
+			ackbox.HeaderMaxAttempts: int64(25), ackbox.HeaderResend: int64(1), ackbox.HeaderKey: "order:42",
 		},
 		ContentType: "application/json", DeliveryMode: amqp.Persistent,
 		MessageId: "id", Type: "order.confirm", Timestamp: created, Body: []byte(`{}`),
@@ -53,7 +53,7 @@ func TestJobMessage(t *testing.T) {
 func TestJobFromForeignMessages(t *testing.T) {
 	t.Parallel()
 	type fields struct {
-		Ledger                       string
+		Ledger, Key                  string
 		Attempt, MaxAttempts, Resend int
 	}
 	deep := amqp.Table{"a": []any{amqp.Table{"b": []any{int8(1), nil}}}}
@@ -69,14 +69,15 @@ func TestJobFromForeignMessages(t *testing.T) {
 		"attempt is text":     {amqp.Table{ackbox.HeaderAttempt: "3"}, fields{Attempt: 1}},
 		"attempt is a table":  {amqp.Table{ackbox.HeaderAttempt: deep}, fields{Attempt: 1}},
 		"attempt is nil":      {amqp.Table{ackbox.HeaderAttempt: nil}, fields{Attempt: 1}},
+		"key alone":           {amqp.Table{ackbox.HeaderKey: "order:42"}, fields{Attempt: 1}},
 		"ledger is true":      {amqp.Table{ackbox.HeaderLedger: true, ackbox.HeaderResend: int64(4)}, fields{Attempt: 1}},
 		"ledger is empty":     {amqp.Table{ackbox.HeaderLedger: "", ackbox.HeaderMaxAttempts: int64(4)}, fields{Attempt: 1}},
 		"ledger": {
-			amqp.Table{ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: int64(2), ackbox.HeaderMaxAttempts: int16(9), ackbox.HeaderResend: uint32(1)},
-			fields{Ledger: ledger, Attempt: 2, MaxAttempts: 9, Resend: 1},
+			amqp.Table{ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: int64(2), ackbox.HeaderMaxAttempts: int16(9), ackbox.HeaderResend: uint32(1), ackbox.HeaderKey: "order:42"},
+			fields{Key: "order:42", Ledger: ledger, Attempt: 2, MaxAttempts: 9, Resend: 1},
 		},
 		"ledger with nonsense": {
-			amqp.Table{ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: 1.5, ackbox.HeaderMaxAttempts: []byte("x"), ackbox.HeaderResend: amqp.Decimal{}},
+			amqp.Table{ackbox.HeaderLedger: ledger, ackbox.HeaderAttempt: 1.5, ackbox.HeaderMaxAttempts: []byte("x"), ackbox.HeaderResend: amqp.Decimal{}, ackbox.HeaderKey: int64(42)},
 			fields{Ledger: ledger, Attempt: 1},
 		},
 	}
@@ -84,7 +85,7 @@ func TestJobFromForeignMessages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			job := rabbitmq.JobFrom("q", &amqp.Delivery{Headers: test.headers})
-			got := fields{job.Ledger, job.Attempt, job.MaxAttempts, job.Resend}
+			got := fields{job.Ledger, job.Key, job.Attempt, job.MaxAttempts, job.Resend}
 			if got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}

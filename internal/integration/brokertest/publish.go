@@ -23,6 +23,7 @@ func roundTrip(f *fixture) {
 	}{
 		{name: "first try"},
 		{name: "later try", change: func(j *ackbox.Job) { j.Attempt, j.Resend = 7, 3 }},
+		{name: "key", change: func(j *ackbox.Job) { j.Key = "order:42 é" }},
 		{name: "try after an operator's requeue", change: func(j *ackbox.Job) { j.Attempt, j.AttemptsBefore = 12, 10 }},
 		{name: "no headers", change: func(j *ackbox.Job) { j.Headers = nil }},
 		{name: "any bytes", change: func(j *ackbox.Job) { j.Payload = everyByte }},
@@ -31,8 +32,8 @@ func roundTrip(f *fixture) {
 		{name: "another service's message", change: func(j *ackbox.Job) { j.Ledger, j.MaxAttempts = "", 0 }},
 		{
 			name:   "publish-only message", // carries none of our headers
-			change: func(j *ackbox.Job) { j.Queue, j.Ledger, j.Mandatory = "", "", false },
-			want:   func(j *ackbox.Job) { j.Queue, j.MaxAttempts = work, 0 },
+			change: func(j *ackbox.Job) { j.Queue, j.Ledger, j.Mandatory, j.Key = "", "", false, "order:42" },
+			want:   func(j *ackbox.Job) { j.Queue, j.MaxAttempts, j.Key = work, 0, "" },
 		},
 	}
 	s := f.subscribe(work, 1)

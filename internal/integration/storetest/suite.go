@@ -58,6 +58,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"Enqueue/RoundTrip", roundTrip},
 		{"Enqueue/HeadersFrom", headersFrom},
 		{"Enqueue/Wake", wake},
+		{"Enqueue/Key", key},
 		{"Enqueue/Concurrently", concurrently},
 		{"Relay/Due", due},
 		{"Relay/OrderAndLimit", orderAndLimit},
