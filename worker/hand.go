@@ -24,10 +24,11 @@ type hand struct {
 	joined   time.Time      // when the first of newer came
 	lost     time.Time      // when its subscription ended; zero before. Without a row only
 	record   record
-	alone    bool      // the ledger has it alone: its messages are acknowledged
-	begun    time.Time // when its handler was first called; zero before
-	overdue  time.Time // when the handler should have returned; zero while none is called
-	reported bool      // as overdue
+	alone    bool          // the ledger has it alone: its messages are acknowledged
+	begun    time.Time     // when its handler was first called; zero before
+	ran      time.Duration // how long its handler ran, when that returned first
+	overdue  time.Time     // when the handler should have returned; zero while none is called
+	reported bool          // as overdue
 	settled  bool
 }
 
@@ -60,6 +61,16 @@ func (h *hand) end() {
 	h.set.mu.Lock()
 	defer h.set.mu.Unlock()
 	h.overdue = time.Time{}
+	if h.ran == 0 {
+		h.ran = time.Since(h.begun)
+	}
+}
+
+// runtime is how long the handler ran; 0 of a job whose handler was not called.
+func (h *hand) runtime() time.Duration {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	return h.ran
 }
 
 // called reports whether a handler is being called.
