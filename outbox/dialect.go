@@ -102,7 +102,7 @@ var postgresDialect = &dialect{
 		"{lock hand}", "FOR UPDATE SKIP LOCKED",
 		"{lock hand t}", "FOR UPDATE OF t SKIP LOCKED",
 		"{lock wait}", "FOR NO KEY UPDATE",
-		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, holder uuid, target text, after_ms bigint, charge boolean, no_outcome boolean, error text)",
+		"{rows}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, holder uuid, target text, after_ms bigint, charge boolean, no_outcome boolean, error text, what text, ran bigint)",
 		"{copies}", "jsonb_to_recordset(?::jsonb) AS r(id uuid, attempt int, resend int, running_ms bigint)",
 		"{silent}", "now() - interval '" + silence + " seconds'",
 		"{one of i.queues}", "i.queues @> to_jsonb(q.queue)",
@@ -112,10 +112,7 @@ var postgresDialect = &dialect{
 		"{list of queue}", "coalesce(json_agg(queue), '[]')::text",
 		"{ms since refused_at}", "CASE WHEN refused_at IS NULL THEN 0 ELSE (extract(epoch FROM clock_timestamp() - refused_at) * 1000)::bigint END",
 		"{tries}", "unnest(?::uuid[], ?::int[]) AS r(id, attempt)",
-		"{append l.error}", `(CASE WHEN jsonb_array_length(t.history) >= 50 THEN t.history - 0 ELSE coalesce(t.history, '[]'::jsonb) END)
-		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', l.error)`,
-		"{append ?}", `(CASE WHEN jsonb_array_length(t.history) >= 50 THEN t.history - 0 ELSE coalesce(t.history, '[]'::jsonb) END)
-		|| jsonb_build_object('at', clock_timestamp(), 'attempt', t.attempt, 'error', ?::text)`,
+		"{text ?}", "?::text",
 	},
 	idList: postgresIDs,
 	batchList: func(jobs []*ackbox.Job) string {
@@ -205,7 +202,8 @@ var sqliteDialect = &dialect{
 		"{lock wait}", "",
 		"{rows}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt,
 		value ->> 'resend' AS resend, value ->> 'holder' AS holder, value ->> 'target' AS target, value ->> 'after_ms' AS after_ms,
-		value ->> 'charge' AS charge, value ->> 'no_outcome' AS no_outcome, value ->> 'error' AS error FROM json_each(?)) AS r`,
+		value ->> 'charge' AS charge, value ->> 'no_outcome' AS no_outcome, value ->> 'error' AS error,
+		value ->> 'what' AS what, value ->> 'ran' AS ran FROM json_each(?)) AS r`,
 		"{copies}", `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt,
 		value ->> 'resend' AS resend, value ->> 'running_ms' AS running_ms FROM json_each(?)) AS r`,
 		"{silent}", "strftime('%Y-%m-%d %H:%M:%f', 'now', '-" + silence + " seconds')",
@@ -215,10 +213,7 @@ var sqliteDialect = &dialect{
 		"{holder}", "coalesce(holder, '')",
 		"{list of queue}", "json_group_array(queue)",
 		"{ms since refused_at}", "coalesce(CAST((julianday('now') - julianday(refused_at)) * 86400000 AS integer), 0)", "{tries}", "(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?)) AS r",
-		"{append l.error}", `json_insert(CASE WHEN json_array_length(t.history) >= 50 THEN json_remove(t.history, '$[0]') ELSE coalesce(t.history, '[]') END,
-		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', l.error))`,
-		"{append ?}", `json_insert(CASE WHEN json_array_length(t.history) >= 50 THEN json_remove(t.history, '$[0]') ELSE coalesce(t.history, '[]') END,
-		'$[#]', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', t.attempt, 'error', ?))`,
+		"{text ?}", "?",
 	},
 	idList: func(ids []string) string {
 		list, _ := json.Marshal(ids) // a []string always encodes
