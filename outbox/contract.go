@@ -23,12 +23,6 @@ func (s *Store) GivenUp(ctx context.Context, f Filter) ([]Group, int, error) {
 // QueueStatus returns how each queue stands that has unfinished jobs, is consumed, paused or named by Config.Queues.
 func (s *Store) QueueStatus(ctx context.Context) ([]QueueStatus, error) { return nil, errNotBuilt }
 
-// Stats: helper stats.
-func (s *Store) Stats(ctx context.Context, q StatsQuery) ([]Stat, error) { return nil, errNotBuilt }
-
-// Quantile: helper stats.
-func (h Histogram) Quantile(p float64) time.Duration { return 0 }
-
 // Pause, Resume, RunNow, Reschedule, Delete and operations: helper control.
 func (s *Store) Pause(ctx context.Context, queue, reason string) error { return errNotBuilt }
 

@@ -36,6 +36,8 @@ type statements struct {
 	frontiers          string
 	purge, purgeDead   string
 	purgeInbox         string
+	addStats, stat     string
+	purgeStats         string
 	nackedQueues       string
 	sentQueues         string
 	finishedQueues     string
@@ -159,6 +161,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 	s.inbox(text)
 	s.holders(d, text)
 	s.sweeps(d, text)
+	s.stats(d, text)
 
 	// Operators wait for a row that is on the wire, in id order, as all do.
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)

@@ -31,6 +31,10 @@ type Store struct {
 	size   size
 	walks  walks
 	beats  heartbeat // PostgreSQL only, too
+	tally  tally
+	// written and clock are for the statistics: when they were written, and by what clock.
+	written written
+	clock   clock
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
