@@ -36,6 +36,8 @@ type statements struct {
 	frontiers          string
 	purge, purgeDead   string
 	purgeInbox         string
+	addStats, stat     string
+	purgeStats         string
 	nackedQueues       string
 	sentQueues         string
 	finishedQueues     string
@@ -175,6 +177,7 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 	s.holders(d, text)
 	s.sweeps(d, text)
 	s.balances(d, text)
+	s.stats(d, text)
 
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
