@@ -42,7 +42,7 @@ VALUES ({id ?}, ?, ?, ?, {json ?}, {json ?}, {start}, {start}, {start})
 ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid, queues = excluded.queues, detail = excluded.detail,
 	since = CASE WHEN i.seen_at < {silent} THEN excluded.since ELSE i.since END, seen_at = excluded.seen_at
 RETURNING (SELECT count(*) FROM {instances} AS n WHERE n.role = 'sweeper' AND n.seen_at > {before ?}),
-	(SELECT {list of queue} FROM (SELECT queue FROM {queues} ORDER BY queue LIMIT 1000) AS paused)`)
+	(SELECT {list of queue} FROM (SELECT queue FROM {queues} ORDER BY queue LIMIT 1000) AS paused), {micros now}`)
 	s.instances = text(`SELECT {id}, role, host, pid, queues, detail, {micros started_at}, {micros seen_at},
 	i.seen_at > {silent} OR NOT ` + witness + `
 FROM {instances} AS i ORDER BY role, host, pid, id LIMIT ?`)
@@ -109,6 +109,7 @@ func takeBackOf(d *dialect) string {
 	query := picked(from, `UPDATE {table} SET state = CASE WHEN `+sent+` THEN 'pending' ELSE state END,
 	resend = CASE WHEN `+sent+` THEN resend + 1 ELSE resend END,
 	due_at = CASE WHEN `+sent+` THEN {now} ELSE due_at END,
+	history = CASE WHEN `+sent+` THEN `+withEvent(d, "", event{literal(TakenBack), "attempt", "holder", "", "sent_at", ""})+` ELSE history END,
 	`+letGo)
 	if !d.numbered {
 		return query

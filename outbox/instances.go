@@ -42,9 +42,15 @@ func (s *Store) Beat(ctx context.Context, instance core.Instance) (core.Census, 
 	defer cancel()
 	var census core.Census
 	var paused string
+	var now dbTime
 	beat := func(c reader) error {
-		return c.QueryRowContext(ctx, s.sql.beat,
-			instance.ID, instance.Role, host, instance.PID, string(queues), detail, time.Minute.Milliseconds()).Scan(&census.Sweepers, &paused)
+		began := time.Now()
+		err := c.QueryRowContext(ctx, s.sql.beat,
+			instance.ID, instance.Role, host, instance.PID, string(queues), detail, time.Minute.Milliseconds()).Scan(&census.Sweepers, &paused, &now)
+		if err == nil {
+			s.clock.learn(now.Time, began, time.Now())
+		}
+		return err
 	}
 	if instance.Role == core.RoleDispatcher {
 		err = beat(s.pool) // nothing rests on it

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox/internal/hook"
 )
 
 // Store is one jobs table. It is safe for concurrent use and holds no
@@ -32,6 +34,11 @@ type Store struct {
 	size   size
 	walks  walks
 	beats  heartbeat // PostgreSQL only, too
+	hooks  *hook.List
+	tally  tally
+	// written and clock are for the statistics: when they were written, and by what clock.
+	written written
+	clock   clock
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
@@ -76,6 +83,7 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		turn: make(chan struct{}, 1),
 
 		queues:   newQueues(cfg.Queues),
+		hooks:    hook.New(cfg.Hooks, nil),
 		released: make(chan struct{}, 1),
 	}
 	if err := bind(db, s); err != nil {
