@@ -70,7 +70,7 @@ func (i *intake) subscribe(ctx, work context.Context) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop: how the subscription ended does not matter
+			return nil // told to stop: how the subscription ended does not matter
 		}
 		if errors.Is(err, ackbox.ErrClosed) {
 			err = fmt.Errorf("worker: consume queue %s: %w", i.queue.Name, err)
