@@ -11,6 +11,7 @@ import (
 // time is what lets PostgreSQL and its drivers reuse a plan.
 type statements struct {
 	table string
+	text  func(string) string // makes what is made when it is needed
 
 	inserts            [8]string // of 1, 2, 4, … 128 rows
 	claim, large, seek string
@@ -52,6 +53,11 @@ type statements struct {
 	orphaned, crashing string
 	unroutable         string
 	refusedQueues      string
+	carry, carried     string
+	carryFailed, halt  string
+	ready              string
+	pause, resume      string
+	pauses             string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -105,7 +111,7 @@ func texts(d *dialect, cfg Config) func(string) string {
 
 func newStatements(d *dialect, cfg Config) statements {
 	table, text := qualified(cfg), texts(d, cfg)
-	s := statements{table: table}
+	s := statements{table: table, text: text}
 
 	s.identity = text(`SELECT ledger FROM ` + versionTable(table) + ` WHERE version = 1`)
 
@@ -118,7 +124,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	}
 
 	// Relay.
-	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
+	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), text(claimSession)
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now}, refused_at = NULL,
 	finished_at = CASE WHEN queue = '' THEN {now} END
