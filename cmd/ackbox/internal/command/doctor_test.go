@@ -167,8 +167,8 @@ func TestDoctorOnADamagedBroker(t *testing.T) {
 	find(t, list, "bad", "default is not as it would be declared: x-delivery-limit is 5 there, and 7 here")
 	find(t, list, "ok", "old: 0 messages wait")
 	contains(t, find(t, list, "warn", "it is not there").About, "exchange events")
-	write(t, file, `{"Queues": [{"Nmae": "old"}]}`)
-	contains(t, sh.run("doctor", "--topology", file).err, "Nmae")
+	write(t, file, `{"Queues": [{"Title": "old"}]}`)
+	contains(t, sh.run("doctor", "--topology", file).err, "Title")
 	sh.must(2, "doctor", "--topology", file)
 
 	// A user who may not publish, nor read, nor declare.

@@ -54,7 +54,7 @@ func (a *app) watch(ctx context.Context, s *outbox.Store, interval time.Duration
 		var screen bytes.Buffer
 		err := a.lookAround(ctx, s, &screen)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was to end
+			return nil
 		}
 		if err != nil {
 			fmt.Fprintf(&screen, "%s\n", clean(strings.ReplaceAll(a.conceal(err.Error()), "\n", " ")))
