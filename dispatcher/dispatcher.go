@@ -12,19 +12,22 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/hook"
 )
 
 // Dispatcher carries jobs from an [Outbox] to a [Broker].
 type Dispatcher struct {
-	outbox  Outbox
-	broker  Broker
-	cfg     Config
-	running atomic.Bool
-	crowd   crowd
+	outbox Outbox
+	broker Broker
+	cfg    Config
+	life   beat.Life
+	crowd  crowd
 	// refusing are the queues that take nothing at present.
 	refusing refusing
 	trouble  trouble
+	hooks    *hook.List
 
 	sent, refused, dead, unknown atomic.Int64
 }
@@ -62,7 +65,7 @@ func New(store Outbox, broker Broker, cfg Config) (*Dispatcher, error) {
 			return nil, fmt.Errorf("dispatcher: jobs may name queue %q (outbox.Config.Queues), but the broker's Config.Topology has %q: give both the same", queue, known)
 		}
 	}
-	return &Dispatcher{outbox: store, broker: broker, cfg: cfg}, nil
+	return &Dispatcher{outbox: store, broker: broker, cfg: cfg, hooks: hook.New(cfg.Hooks, cfg.Logger)}, nil
 }
 
 // Stats returns the counts so far. Safe for concurrent use.
@@ -75,10 +78,10 @@ func (d *Dispatcher) Stats() Stats {
 // tries again, forever. It returns an error only if the Dispatcher runs
 // already, or if the broker's owner closed it ([ackbox.ErrClosed]).
 func (d *Dispatcher) Run(ctx context.Context) error {
-	if !d.running.CompareAndSwap(false, true) {
+	if !d.life.Begin() {
 		return errors.New("dispatcher: Run was called while it runs already")
 	}
-	defer d.running.Store(false)
+	defer d.life.End()
 	d.cfg.Logger.InfoContext(ctx, "dispatcher: started", "queues", d.outbox.Queues(), "batch_size", d.cfg.BatchSize, "in_flight", d.cfg.InFlight)
 	defer func() { d.cfg.Logger.InfoContext(ctx, "dispatcher: stopped", "sent", d.sent.Load()) }()
 
@@ -91,6 +94,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer stop()
 	var helpers, lanes errgroup.Group
 	helpers.Go(func() error { spread(beside, d.outbox.Wake(), wake, wakeQuiet); return nil })
+	helpers.Go(func() error { newPresence(d).run(beside); return nil })
 	helpers.Go(func() error { d.quietLane(beside, turn, wakeQuiet); return nil })
 	for range d.cfg.InFlight {
 		lanes.Go(func() error { return d.lane(ctx, turn, wake) })
@@ -159,7 +163,7 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace, wake <-chan stru
 
 // failed says that a batch did not come through.
 func (d *Dispatcher) failed(ctx context.Context, err error, retryIn time.Duration) {
-	if n, told := d.trouble.failed(); told {
+	if n, told := d.trouble.failed(err); told {
 		d.cfg.Logger.ErrorContext(ctx, "dispatcher: batches fail; their jobs stay publishable", "error", err, "retry_in", retryIn, "failures", n)
 	}
 }
@@ -168,11 +172,14 @@ func (d *Dispatcher) failed(ctx context.Context, err error, retryIn time.Duratio
 // is made.
 func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass func()) error {
 	// Nothing is claimed, nor written, while the broker is away.
-	if err := d.broker.Ready(ctx); err != nil {
+	came := d.trouble.wait()
+	err := d.broker.Ready(ctx)
+	came()
+	if err != nil {
 		return fmt.Errorf("wait for the broker: %w", err)
 	}
 	claim.Except = append(append(claim.Except, d.broker.Unavailable()...), d.refusing.paused()...)
-	unanswered, left := 0, 0
+	var a answers
 	leave := func() {}
 	defer func() { leave() }()
 	n, err := d.outbox.Relay(ctx, claim, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
@@ -182,33 +189,42 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass 
 		}
 		p.found(full)
 		pass()
-		var transitions []core.Transition
-		transitions, unanswered, left = d.publish(ctx, jobs)
-		return transitions
+		a = d.publish(ctx, jobs)
+		return a.transitions
 	})
 	if err == nil {
 		d.trouble.over()
+		d.tell(ctx, a.told)
 	}
 	switch {
 	case err != nil:
 		return err
 	case n == 0:
 		p.empty()
-	case unanswered > 0:
-		return fmt.Errorf("the broker did not answer for %d of %d messages", unanswered, n)
-	case left == n:
+	case a.unanswered > 0:
+		return fmt.Errorf("the broker did not answer for %d of %d messages", a.unanswered, n)
+	case a.left == n:
 		// Nothing has changed: a look that follows at once finds the same.
 		sleep(ctx, jitter(d.cfg.PollInterval))
 	}
 	return nil
 }
 
-// publish turns the broker's outcomes into transitions, and counts those that
-// are no answers, and the jobs that are left as they are.
-func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []core.Transition, unanswered, left int) {
+// answers are what became of a batch.
+type answers struct {
+	transitions []core.Transition
+	told        []ackbox.Published // nil where nobody is told
+	unanswered  int                // those that are no answers
+	left        int                // jobs that are left as they are
+}
+
+// publish turns the broker's outcomes into transitions.
+func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) answers {
+	told := d.stamp(jobs)
 	outcomes := d.broker.Publish(ctx, jobs)
+	told.answered()
 	d.refusing.learn(jobs, outcomes)
-	transitions = make([]core.Transition, len(jobs))
+	a := answers{transitions: make([]core.Transition, len(jobs))}
 	var refused, dead refusals
 	for i, job := range jobs {
 		var outcome core.Outcome // of a job the broker left out: unknown
@@ -216,13 +232,14 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 			outcome = outcomes[i]
 		}
 		t := d.transition(job, outcome)
-		transitions[i] = t
+		a.transitions[i] = t
+		told.add(job, t, outcome)
 		switch t.To {
 		case "":
-			left++
+			a.left++
 		case ackbox.Pending:
 			if !outcome.Stalled { // the broker is well: no reason to pause
-				unanswered++
+				a.unanswered++
 			}
 		case ackbox.Nacked:
 			refused.add(job, t.Error)
@@ -233,7 +250,8 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 	}
 	refused.log(ctx, d.cfg.Logger, slog.LevelWarn, "dispatcher: the broker refused jobs; a sweeper (retry.NewSweeper) has them published again")
 	dead.log(ctx, d.cfg.Logger, slog.LevelError, "dispatcher: the broker refused jobs for longer than RefusalLimit; they are given up, by a worker that calls FailAction or, if they are events, at once")
-	return transitions, unanswered, left
+	a.told = told.list()
+	return a
 }
 
 // transition says what the broker's answer makes of the job's row.

@@ -43,7 +43,8 @@ func (b *batch) rest(rows int) []queueSpan {
 	return rest
 }
 
-func readBatch(rows *sql.Rows, err error) (batch, error) {
+// readBatch reads what a claim answers; now is the database's time.
+func readBatch(now time.Time, rows *sql.Rows, err error) (batch, error) {
 	if err != nil {
 		return batch{}, fmt.Errorf("outbox: claim: %w", err)
 	}
@@ -63,7 +64,9 @@ func readBatch(rows *sql.Rows, err error) (batch, error) {
 		l.n++
 		l.last = r.due.Time
 		b.large = b.large || r.job.Payload == nil
-		b.jobs = append(b.jobs, r.asJob())
+		job := r.asJob()
+		job.Waited = max(0, now.Sub(r.due.Time))
+		b.jobs = append(b.jobs, job)
 	}
 	if err := rows.Err(); err != nil {
 		return batch{}, fmt.Errorf("outbox: claim: %w", err)

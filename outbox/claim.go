@@ -119,5 +119,6 @@ func (c *claiming) take(ctx context.Context, spans []queueSpan, rows int) (batch
 		return batch{}, fmt.Errorf("outbox: claim: %w", err)
 	}
 	inline := c.bytes / c.rows
-	return readBatch(c.tx.QueryContext(ctx, c.s.sql.claim, string(list), min(rows, maxQueues), rows, rows, inline, inline))
+	found, err := c.tx.QueryContext(ctx, c.s.sql.claim, string(list), min(rows, maxQueues), rows, rows, inline, inline)
+	return readBatch(c.now, found, err)
 }

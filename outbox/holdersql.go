@@ -37,12 +37,15 @@ const letGo = `holder = NULL, started_at = NULL, seen_at = {now}`
 
 func (s *statements) holders(d *dialect, text func(string) string) {
 	const held = `holder = {id ?} AND {unfinished}`
-	s.beat = text(`INSERT INTO {instances} AS i (id, role, host, pid, queues, started_at, since, seen_at)
-VALUES ({id ?}, ?, ?, ?, {json ?}, {start}, {start}, {start})
-ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
+	s.beat = text(`INSERT INTO {instances} AS i (id, role, host, pid, queues, detail, started_at, since, seen_at)
+VALUES ({id ?}, ?, ?, ?, {json ?}, {json ?}, {start}, {start}, {start})
+ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid, queues = excluded.queues, detail = excluded.detail,
 	since = CASE WHEN i.seen_at < {silent} THEN excluded.since ELSE i.since END, seen_at = excluded.seen_at
 RETURNING (SELECT count(*) FROM {instances} AS n WHERE n.role = 'sweeper' AND n.seen_at > {before ?}),
 	(SELECT {list of queue} FROM (SELECT queue FROM {queues} ORDER BY queue LIMIT 1000) AS paused)`)
+	s.instances = text(`SELECT {id}, role, host, pid, queues, detail, {micros started_at}, {micros seen_at},
+	i.seen_at > {silent} OR NOT ` + witness + `
+FROM {instances} AS i ORDER BY role, host, pid, id LIMIT ?`)
 	s.breathing = text(`SELECT ` + breathing)
 
 	// Of a job that somebody has locked nothing is said: its holder is gone.

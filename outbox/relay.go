@@ -220,7 +220,8 @@ func (s *Store) claimUnlocked(ctx context.Context, claim core.Claim) ([]ackbox.J
 	defer cancel()
 	inline := s.cfg.MaxBatchBytes / claim.Limit
 	except := s.d.idList(append([]string{}, claim.Except...)) // a list in any case
-	b, err := readBatch(s.pool.QueryContext(ctx, s.sql.claim, except, claim.Limit, inline, inline))
+	found, err := s.pool.QueryContext(ctx, s.sql.claim, except, claim.Limit, inline, inline)
+	b, err := readBatch(time.Now(), found, err)
 	if err == nil {
 		err = s.fill(ctx, s.pool, &b, s.cfg.MaxBatchBytes)
 	}
