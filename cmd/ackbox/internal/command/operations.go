@@ -144,7 +144,7 @@ const (
 func (a *app) follow(ctx context.Context, s *outbox.Store, op outbox.Operation) error {
 	progress := a.progress()
 	for op.State == outbox.OperationRunning {
-		n, err := s.CarryOn(ctx, stepJobs)
+		n, _, err := s.CarryOn(ctx, stepJobs)
 		if err == nil {
 			op, err = s.Operation(ctx, op.ID)
 		}
