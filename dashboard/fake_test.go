@@ -48,7 +48,15 @@ func matches(f outbox.Filter, e outbox.Entry) bool {
 	return (f.State == "" || f.State == e.State) && (f.Queue == "" || f.Queue == e.Queue) && (f.Kind == "" || f.Kind == e.Kind) &&
 		(f.Key == "" || f.Key == e.Key) && (!f.Running || e.StartedAt != nil && e.FinishedAt == nil) &&
 		strings.Contains(strings.ToLower(e.LastError), strings.ToLower(f.Error)) &&
-		(f.Before.IsZero() || e.CreatedAt.Before(f.Before)) && (f.After.IsZero() || !e.CreatedAt.Before(f.After))
+		(f.Before.IsZero() || ordered(e).Before(f.Before)) && (f.After.IsZero() || !ordered(e).Before(f.After))
+}
+
+// ordered is the time by which a list is ordered: that of the finish, of what is.
+func ordered(e outbox.Entry) time.Time {
+	if e.FinishedAt != nil {
+		return *e.FinishedAt
+	}
+	return e.CreatedAt
 }
 
 func (f *fake) List(_ context.Context, filter outbox.Filter, after string, limit int) (outbox.Page, error) {
@@ -115,7 +123,8 @@ func (f *fake) GivenUp(_ context.Context, filter outbox.Filter) ([]outbox.Group,
 }
 
 func (f *fake) QueueStatus(context.Context) ([]outbox.QueueStatus, error) { return f.queues, f.fails }
-func (f *fake) Instances(context.Context) ([]outbox.Instance, error)      { return f.instances, f.fails }
+
+func (f *fake) Instances(context.Context) ([]outbox.Instance, error) { return f.instances, f.fails }
 
 func (f *fake) Stats(_ context.Context, q outbox.StatsQuery) ([]outbox.Stat, error) {
 	if f.stats == nil {

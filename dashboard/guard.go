@@ -115,7 +115,7 @@ func whyNot(v Viewer, needs Permission) string {
 
 // explain says in words, and as a status, why a page could not be made.
 func explain(err error) (status int, text string) {
-	var bad badRequest
+	var bad badRequestError
 	var broker brokerError
 	switch {
 	case errors.Is(err, errNoPage):
@@ -136,8 +136,8 @@ func explain(err error) (status int, text string) {
 	return http.StatusServiceUnavailable, "The ledger could not be read: " + err.Error()
 }
 
-// badRequest is what was asked wrongly, in a sentence.
-type badRequest string
+// badRequestError is what was asked wrongly, in a sentence.
+type badRequestError string
 
 // Error implements error.
-func (b badRequest) Error() string { return string(b) }
+func (b badRequestError) Error() string { return string(b) }

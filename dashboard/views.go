@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -80,6 +82,12 @@ type event struct {
 	// Coming is set of what has not happened yet.
 	Coming bool `json:"coming,omitempty"`
 }
+
+// Person reports whether it was somebody's act; its Error is his reason.
+func (e event) Person() bool { return e.Tone == "person" }
+
+// Instance reports whether By is one, rather than somebody.
+func (e event) Instance() bool { return uuid.Validate(e.By) == nil }
 
 // Head is the first line of the error, Rest what follows it: a stack, as a rule.
 func (e event) Head() string { return firstLine(e.Error) }

@@ -48,16 +48,16 @@ type statements struct {
 	record, operation  string
 	operations, begin  string
 	purgeOperations    string
-	carry, carried     string
-	carryFailed, halt  string
-	ready              string
-	pause, resume      string
-	pauses             string
 	balance            string
 	late, adrift       string
 	orphaned, crashing string
 	unroutable         string
 	refusedQueues      string
+	carry, carried     string
+	carryFailed, halt  string
+	ready              string
+	pause, resume      string
+	pauses             string
 }
 
 // unfinished are the states in which a report about the current try is welcome:

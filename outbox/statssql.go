@@ -39,7 +39,7 @@ DELETE FROM {stats} WHERE {place in picked}`)
 // listSum adds two lists of numbers up, number by number.
 func listSum(column string) string {
 	return `coalesce((SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY n)
-	FROM unnest(s.` + column + `, excluded.` + column + `) WITH ORDINALITY AS lists(a, b, n)), '{}')`
+	FROM unnest(s.` + column + `, excluded.` + column + `) WITH ORDINALITY AS lists(a, b, n)), ARRAY[]::bigint[])`
 }
 
 func jsonSum(column string) string {
