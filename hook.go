@@ -13,12 +13,14 @@ import (
 type Hook any
 
 // EnqueueHook is called when a job was written, in the caller's transaction, which may yet be
-// rolled back.
+// rolled back. The job's CreatedAt is not known yet.
 type EnqueueHook interface {
 	Enqueued(ctx context.Context, job Job)
 }
 
-// PublishHook is called when the broker's answer for a job is in the ledger.
+// PublishHook is called when the broker's answer for a job is in the ledger. A job that was
+// not put on the wire, because the broker is away, is told of to nobody: its row has not
+// changed. Where dispatchers have one, messages say when they were sent ([Job].SentAt).
 type PublishHook interface {
 	Published(ctx context.Context, p Published)
 }
@@ -37,7 +39,7 @@ type Published struct {
 	Took time.Duration
 }
 
-// StartHook is called before a handler runs. The context is the handler's.
+// StartHook is called before Consume of a handler is. The context is the handler's.
 type StartHook interface {
 	Started(ctx context.Context, job Job)
 }
@@ -51,14 +53,17 @@ type FinishHook interface {
 // Finished is what a [FinishHook] is told.
 type Finished struct {
 	Job Job
-	// Outcome is "done", "failed" (it runs again at Next), "dead" (given up), "put off" or
-	// "given back" (no outcome: the worker stops).
+	// Outcome is "done", "failed" (it runs again at Next), "dead" (given up), "put off",
+	// "given back" (no outcome: the worker stops) or "superseded": the job was finished, or
+	// sent anew, or its row deleted, while this copy of it ran, so that this run counts for
+	// nothing.
 	Outcome string
-	// Err is the handler's error, nil if it was done.
+	// Err is the handler's error, nil if it was done, or why it was given up.
 	Err error
-	// Next is when it runs again.
+	// Next is when it runs again; zero if it does not.
 	Next time.Time
-	// At is when the handler was called, Ran for how long it ran.
+	// At is when Consume was called, Ran for how long it ran; zero for a job that is given
+	// up without having run (refused by the broker, say).
 	At  time.Time
 	Ran time.Duration
 }

@@ -65,7 +65,11 @@ type Job struct {
 	// Waited is for how long the job had been due when its dispatcher claimed it, by the
 	// database's clock. It does not travel: it is 0 in a worker.
 	Waited time.Duration
-	// CreatedAt is when the row was written, by the database's clock.
+	// SentAt is when its dispatcher put this copy on the wire, to the millisecond, by that
+	// machine's clock. Zero unless the dispatcher has a [PublishHook]: nobody else asks.
+	SentAt time.Time
+	// CreatedAt is when the row was written, by the database's clock. A worker has it in
+	// whole seconds, and to the millisecond where it has SentAt.
 	CreatedAt time.Time
 	// Ledger is the identity of the outbox table in which this job's row stands,
 	// so its outcome is recorded there and nowhere else. It is empty for messages
@@ -96,6 +100,10 @@ const (
 	HeaderResend = HeaderPrefix + "resend"
 	// HeaderKey is Job.Key, a string; absent where that is empty, and from events.
 	HeaderKey = HeaderPrefix + "key"
+	// HeaderSentAt is Job.SentAt and HeaderCreatedAt Job.CreatedAt, integers: milliseconds
+	// since 1970. Absent unless the dispatcher has a [PublishHook].
+	HeaderSentAt    = HeaderPrefix + "sent-at"
+	HeaderCreatedAt = HeaderPrefix + "created-at"
 	// HeaderStrays counts how often a worker of another ledger put the message aside,
 	// an integer; 0 if it is absent.
 	HeaderStrays = HeaderPrefix + "strays"

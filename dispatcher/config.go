@@ -11,6 +11,7 @@ import (
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/hook"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -85,6 +86,9 @@ type Config struct {
 	// event, which no worker of ours has, is dead at once. An outage is no refusal.
 	// Default 24 h; 1 ms to 365 days.
 	RefusalLimit time.Duration
+	// Hooks are told what the broker said of each job ([ackbox.PublishHook]), in the
+	// order given.
+	Hooks []ackbox.Hook
 	// Logger receives refusals, failures and recoveries; never payloads.
 	// Default slog.Default().
 	Logger *slog.Logger
@@ -123,6 +127,9 @@ func (c Config) validate() error {
 	}
 	if c.RefusalLimit < time.Millisecond || c.RefusalLimit > maxRefusalLimit {
 		bad("RefusalLimit is %v: want at least 1ms and at most %v", c.RefusalLimit, maxRefusalLimit)
+	}
+	for _, err := range hook.Check(c.Hooks) {
+		bad("%w", err)
 	}
 	return errors.Join(errs...)
 }

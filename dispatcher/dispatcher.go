@@ -14,6 +14,7 @@ import (
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/hook"
 )
 
 // Dispatcher carries jobs from an [Outbox] to a [Broker].
@@ -26,6 +27,7 @@ type Dispatcher struct {
 	// refusing are the queues that take nothing at present.
 	refusing refusing
 	trouble  trouble
+	hooks    *hook.List
 
 	sent, refused, dead, unknown atomic.Int64
 }
@@ -63,7 +65,7 @@ func New(store Outbox, broker Broker, cfg Config) (*Dispatcher, error) {
 			return nil, fmt.Errorf("dispatcher: jobs may name queue %q (outbox.Config.Queues), but the broker's Config.Topology has %q: give both the same", queue, known)
 		}
 	}
-	return &Dispatcher{outbox: store, broker: broker, cfg: cfg}, nil
+	return &Dispatcher{outbox: store, broker: broker, cfg: cfg, hooks: hook.New(cfg.Hooks, cfg.Logger)}, nil
 }
 
 // Stats returns the counts so far. Safe for concurrent use.
@@ -177,7 +179,7 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass 
 		return fmt.Errorf("wait for the broker: %w", err)
 	}
 	claim.Except = append(append(claim.Except, d.broker.Unavailable()...), d.refusing.paused()...)
-	unanswered, left := 0, 0
+	var a answers
 	leave := func() {}
 	defer func() { leave() }()
 	n, err := d.outbox.Relay(ctx, claim, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
@@ -187,33 +189,42 @@ func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass 
 		}
 		p.found(full)
 		pass()
-		var transitions []core.Transition
-		transitions, unanswered, left = d.publish(ctx, jobs)
-		return transitions
+		a = d.publish(ctx, jobs)
+		return a.transitions
 	})
 	if err == nil {
 		d.trouble.over()
+		d.tell(ctx, a.told)
 	}
 	switch {
 	case err != nil:
 		return err
 	case n == 0:
 		p.empty()
-	case unanswered > 0:
-		return fmt.Errorf("the broker did not answer for %d of %d messages", unanswered, n)
-	case left == n:
+	case a.unanswered > 0:
+		return fmt.Errorf("the broker did not answer for %d of %d messages", a.unanswered, n)
+	case a.left == n:
 		// Nothing has changed: a look that follows at once finds the same.
 		sleep(ctx, jitter(d.cfg.PollInterval))
 	}
 	return nil
 }
 
-// publish turns the broker's outcomes into transitions, and counts those that
-// are no answers, and the jobs that are left as they are.
-func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transitions []core.Transition, unanswered, left int) {
+// answers are what became of a batch.
+type answers struct {
+	transitions []core.Transition
+	told        []ackbox.Published // nil where nobody is told
+	unanswered  int                // those that are no answers
+	left        int                // jobs that are left as they are
+}
+
+// publish turns the broker's outcomes into transitions.
+func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) answers {
+	told := d.stamp(jobs)
 	outcomes := d.broker.Publish(ctx, jobs)
+	told.answered()
 	d.refusing.learn(jobs, outcomes)
-	transitions = make([]core.Transition, len(jobs))
+	a := answers{transitions: make([]core.Transition, len(jobs))}
 	var refused, dead refusals
 	for i, job := range jobs {
 		var outcome core.Outcome // of a job the broker left out: unknown
@@ -221,13 +232,14 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 			outcome = outcomes[i]
 		}
 		t := d.transition(job, outcome)
-		transitions[i] = t
+		a.transitions[i] = t
+		told.add(job, t, outcome)
 		switch t.To {
 		case "":
-			left++
+			a.left++
 		case ackbox.Pending:
 			if !outcome.Stalled { // the broker is well: no reason to pause
-				unanswered++
+				a.unanswered++
 			}
 		case ackbox.Nacked:
 			refused.add(job, t.Error)
@@ -238,7 +250,8 @@ func (d *Dispatcher) publish(ctx context.Context, jobs []ackbox.Job) (transition
 	}
 	refused.log(ctx, d.cfg.Logger, slog.LevelWarn, "dispatcher: the broker refused jobs; a sweeper (retry.NewSweeper) has them published again")
 	dead.log(ctx, d.cfg.Logger, slog.LevelError, "dispatcher: the broker refused jobs for longer than RefusalLimit; they are given up, by a worker that calls FailAction or, if they are events, at once")
-	return transitions, unanswered, left
+	a.told = told.list()
+	return a
 }
 
 // transition says what the broker's answer makes of the job's row.

@@ -25,7 +25,7 @@ type message struct {
 }
 
 // onWire returns what is left of job after a way through RabbitMQ: the time in
-// whole seconds, only the caller's headers, and nothing that is not sent along
+// whole seconds (milliseconds beside SentAt), only the caller's headers, and nothing that is not sent along
 // (PublishAttempt). Without a ledger row it carries no word of ours, so that it
 // arrives as a first try. Payload and headers are copies.
 func onWire(job ackbox.Job) ackbox.Job {
@@ -52,6 +52,10 @@ func onWire(job ackbox.Job) ackbox.Job {
 	out.MaxAttempts = job.MaxAttempts
 	out.Resend = job.Resend
 	out.Key = job.Key
+	if !job.SentAt.IsZero() {
+		out.SentAt = time.UnixMilli(job.SentAt.UnixMilli()).UTC()
+		out.CreatedAt = time.UnixMilli(job.CreatedAt.UnixMilli()).UTC()
+	}
 	return out
 }
 

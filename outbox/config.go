@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/hook"
 	"github.com/ackbox/ackbox/internal/name"
 )
 
@@ -80,9 +81,13 @@ type Config struct {
 	// two seconds.
 	WireTimeout time.Duration
 	// HeadersFrom, if set, is called by Enqueue to add headers from the
-	// caller's context, such as a W3C traceparent. Headers given as options
-	// win. It must be safe for concurrent use.
-	HeadersFrom func(context.Context) map[string]string
+	// caller's context, such as a W3C traceparent. It is given the job as it will be
+	// written, with the headers of its options, which win. It must be safe for
+	// concurrent use.
+	HeadersFrom func(context.Context, ackbox.Job) map[string]string
+	// Hooks are told of the jobs that are written ([ackbox.EnqueueHook]), in the order
+	// given. What they panic with is logged by slog.Default().
+	Hooks []ackbox.Hook
 }
 
 func (c Config) withDefaults(d *dialect) Config {
@@ -149,6 +154,9 @@ func (c Config) validate(d *dialect) error {
 	}
 	if c.WireTimeout < time.Millisecond || c.WireTimeout > maxTimeout {
 		bad("WireTimeout is %v: want 1ms to %v", c.WireTimeout, maxTimeout)
+	}
+	for _, err := range hook.Check(c.Hooks) {
+		bad("%w", err)
 	}
 	return errors.Join(errs...)
 }

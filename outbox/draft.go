@@ -43,13 +43,14 @@ func (s *Store) draft(ctx context.Context, args ackbox.Args, opts []Option) (*dr
 		return fail(fmt.Errorf("%w: payload is %d bytes, Config.MaxPayloadBytes allows %d", ErrTooLarge, len(payload), s.cfg.MaxPayloadBytes))
 	}
 	d.job.ID = cmp.Or(d.job.ID, NewID())
-	if err := s.addContextHeaders(ctx, d); err != nil {
-		return fail(err)
-	}
+	d.job.Attempt = 1
+	d.job.MaxAttempts = cmp.Or(d.job.MaxAttempts, s.cfg.MaxAttempts)
 	if err := s.route(d); err != nil {
 		return fail(err)
 	}
-	d.job.MaxAttempts = cmp.Or(d.job.MaxAttempts, s.cfg.MaxAttempts)
+	if err := s.addContextHeaders(ctx, d); err != nil {
+		return fail(err)
+	}
 	if d.delay > 0 && !d.at.IsZero() {
 		return fail(errors.New("both Delay and At are given: want one"))
 	}

@@ -73,7 +73,7 @@ func TestDraftReportsAllBadOptions(t *testing.T) {
 func TestContextHeadersAreNotShared(t *testing.T) {
 	t.Parallel()
 	mine := map[string]string{"tenant": "a"}
-	s := testStore(Config{HeadersFrom: func(context.Context) map[string]string { return mine }})
+	s := testStore(Config{HeadersFrom: func(context.Context, ackbox.Job) map[string]string { return mine }})
 	if _, err := s.draft(t.Context(), greeting{}, []Option{Header("tenant", "b")}); err != nil || mine["tenant"] != "a" {
 		t.Errorf("the caller's map is %v, %v", mine, err)
 	}

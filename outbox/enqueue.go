@@ -141,7 +141,7 @@ func (s *Store) insert(ctx context.Context, conn gorm.ConnPool, drafts []*draft)
 	if err := s.ours(ctx, conn); err != nil {
 		return err
 	}
-	due := false
+	due, all := false, drafts
 	for len(drafts) > 0 {
 		// The largest power of two that there is a statement for.
 		size := min(bits.Len(uint(len(drafts))), len(s.sql.inserts)) - 1
@@ -162,6 +162,9 @@ func (s *Store) insert(ctx context.Context, conn gorm.ConnPool, drafts []*draft)
 			return err
 		}
 		drafts = drafts[n:]
+	}
+	for _, d := range all {
+		s.hooks.Enqueued(ctx, d.job)
 	}
 	if due {
 		// The caller has not committed yet. The dispatcher looks now and then

@@ -12,7 +12,7 @@ import (
 
 func (s *Store) addContextHeaders(ctx context.Context, d *draft) error {
 	if s.cfg.HeadersFrom != nil {
-		headers := maps.Clone(s.cfg.HeadersFrom(ctx))
+		headers := maps.Clone(s.cfg.HeadersFrom(ctx, d.job))
 		if headers == nil {
 			headers = make(map[string]string)
 		}

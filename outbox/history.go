@@ -1,9 +1,6 @@
 package outbox
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // HistoryEntry is something that happened to a job off the straight way, which is to be written,
 // sent, and done: that is in the row's own times.
@@ -14,6 +11,8 @@ type HistoryEntry struct {
 	Attempt int `json:"attempt"`
 	// By is who did it: a person, as [By] has named him, or an instance, by its id.
 	By string `json:"by,omitempty"`
+	// Operation is the record of a person's act, see [Store.Operation].
+	Operation string `json:"operation,omitempty"`
 	// Error is why, of a failure or a refusal; of a person's act the reason he gave.
 	Error string `json:"error,omitempty"`
 	// SentAt and Ran are, of a try that has ended, when its newest copy was sent, and for how
@@ -45,12 +44,3 @@ const (
 	Hastened    Happening = "run now"
 	Rescheduled Happening = "rescheduled"
 )
-
-type actorKey struct{}
-
-// By returns a context in which what is done to jobs and queues is recorded as the act of
-// who, a person's or a program's name: Requeue, Cancel, RunNow, Reschedule, Delete, Pause,
-// Resume, StartOperation, StopOperation. Of a longer name the first 200 bytes are kept.
-func By(ctx context.Context, who string) context.Context {
-	return context.WithValue(ctx, actorKey{}, who)
-}

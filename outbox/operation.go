@@ -15,6 +15,9 @@ const (
 	ActionReschedule Action = "reschedule"
 	ActionPause      Action = "pause"
 	ActionResume     Action = "resume"
+	// ActionStop and ActionContinue are done to an operation, whose id is in IDs.
+	ActionStop     Action = "stop"
+	ActionContinue Action = "continue"
 )
 
 // OperationState says how far an [Operation] is.

@@ -41,9 +41,17 @@ type statements struct {
 	nackedQueues       string
 	sentQueues         string
 	finishedQueues     string
-	get, list, counts  string
+	get, counts        string
 	identity           string
-	requeue, cancel    string
+	acting             map[Action]string
+	record, operation  string
+	operations, begin  string
+	purgeOperations    string
+	balance            string
+	late, adrift       string
+	orphaned, crashing string
+	unroutable         string
+	refusedQueues      string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -83,15 +91,20 @@ const entryColumns = textColumns + `,
 	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, history,
 	{holder}, {micros started_at}, starts`
 
-func newStatements(d *dialect, cfg Config) statements {
+// texts returns the function that makes a statement of a template: for one database, and
+// one table.
+func texts(d *dialect, cfg Config) func(string) string {
 	table := qualified(cfg)
 	purged := table
 	if cfg.Partitioned { // the other partitions are dropped whole
 		purged = partitionOf(table, "default")
 	}
 	tokens := strings.NewReplacer(slices.Concat(tableNames(table), []string{"{purged}", purged, "{unfinished}", unfinished}, d.tokens)...)
-	text := func(query string) string { return d.bind(tokens.Replace(query)) }
+	return func(query string) string { return d.bind(tokens.Replace(query)) }
+}
 
+func newStatements(d *dialect, cfg Config) statements {
+	table, text := qualified(cfg), texts(d, cfg)
 	s := statements{table: table}
 
 	s.identity = text(`SELECT ledger FROM ` + versionTable(table) + ` WHERE version = 1`)
@@ -162,16 +175,11 @@ WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at
 	s.holders(d, text)
 	s.sweeps(d, text)
 	s.stats(d, text)
+	s.balances(d, text)
 
-	// Operators wait for a row that is on the wire, in id order, as all do.
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
-	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table} AS t`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
-	s.requeue = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Dead)+` ORDER BY id {lock wait}`,
-		`UPDATE {table} SET state = 'pending', attempt = attempt + 1, attempts_before = attempt, publish_attempt = 0, resend = 0,
-	due_at = {now}, finished_at = NULL, refused_at = NULL, holder = NULL, started_at = NULL, starts = 0`))
-	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked', 'refused') ORDER BY id {lock wait}`,
-		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
+	s.acts(d, text)
 	return s
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"gorm.io/gorm"
+
+	"github.com/ackbox/ackbox/internal/hook"
 )
 
 // Store is one jobs table. It is safe for concurrent use and holds no
@@ -20,6 +22,7 @@ type Store struct {
 	cfg  Config
 	d    *dialect
 	sql  statements
+	ways *ways
 	wake chan struct{}
 	// known is the ledger's identity, a string, once it has been read.
 	known atomic.Value
@@ -35,6 +38,7 @@ type Store struct {
 	// written and clock are for the statistics: when they were written, and by what clock.
 	written written
 	clock   clock
+	hooks   *hook.List
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
@@ -74,10 +78,12 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		cfg:  cfg,
 		d:    d,
 		sql:  newStatements(d, cfg),
+		ways: newWays(d, texts(d, cfg)),
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
 
 		queues:   newQueues(cfg.Queues),
+		hooks:    hook.New(cfg.Hooks, nil),
 		released: make(chan struct{}, 1),
 	}
 	if err := bind(db, s); err != nil {

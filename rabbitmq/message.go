@@ -51,6 +51,10 @@ func jobMessage(job *ackbox.Job) outgoing {
 		if job.Key != "" {
 			headers[ackbox.HeaderKey] = job.Key
 		}
+		if !job.SentAt.IsZero() {
+			headers[ackbox.HeaderSentAt] = job.SentAt.UnixMilli()
+			headers[ackbox.HeaderCreatedAt] = job.CreatedAt.UnixMilli()
+		}
 	}
 	return outgoing{
 		exchange:  job.Exchange,
@@ -167,6 +171,10 @@ func jobFrom(queue string, d *amqp.Delivery) ackbox.Job {
 		job.MaxAttempts = count(d.Headers[ackbox.HeaderMaxAttempts])
 		job.Resend = count(d.Headers[ackbox.HeaderResend])
 		job.Key, _ = d.Headers[ackbox.HeaderKey].(string)
+		if sent := sinceEpoch(d.Headers[ackbox.HeaderSentAt]); !sent.IsZero() {
+			job.SentAt = sent
+			job.CreatedAt = sinceEpoch(d.Headers[ackbox.HeaderCreatedAt])
+		}
 		return job
 	}
 	// A copy of ours came another way than its original.
@@ -310,4 +318,13 @@ func truncate(s string) string {
 		s = s[:cut]
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// sinceEpoch reads milliseconds since 1970; anything else is the zero time.
+func sinceEpoch(v any) time.Time {
+	ms, ok := v.(int64)
+	if !ok || ms <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }

@@ -43,6 +43,12 @@ func TestJobMessage(t *testing.T) {
 	if got := rabbitmq.JobMessage(&job).Message(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
+	job.SentAt, job.CreatedAt = created.Add(1999*time.Microsecond), created.Add(time.Millisecond)
+	want.Timestamp = job.CreatedAt
+	want.Headers[ackbox.HeaderSentAt], want.Headers[ackbox.HeaderCreatedAt] = created.UnixMilli()+1, created.UnixMilli()+1
+	if got := rabbitmq.JobMessage(&job).Message(); !reflect.DeepEqual(got, want) {
+		t.Errorf("with its times: got  %+v\nwant %+v", got, want)
+	}
 	job.Ledger = ""
 	want.Headers = amqp.Table{"traceparent": "00-1"}
 	if got := rabbitmq.JobMessage(&job).Message(); !reflect.DeepEqual(got, want) {

@@ -126,7 +126,7 @@ func (a *admission) standing(work context.Context, h *hand) (standing core.Stand
 			a.outcomes.notStarted(work, h)
 			return core.Standing{}, false
 		case errors.Is(err, errNotAsked), err != nil && a.isStopping():
-			a.outcomes.giveBack(h) // it may be on record as started here
+			a.outcomes.giveBack(work, h) // it may be on record as started here
 			return core.Standing{}, false
 		case err != nil:
 			uncertain = true

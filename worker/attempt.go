@@ -46,7 +46,7 @@ func (a *attempts) conclude(work context.Context, h *hand, entry entry, err erro
 		a.outcomes.done(work, h)
 	case work.Err() != nil:
 		// Cancelled by us, not failed: no try is charged.
-		a.outcomes.giveBack(h)
+		a.outcomes.giveBack(work, h)
 	case errors.Is(err, ackbox.ErrBusy):
 		// The ledger could not be written: nor has the job failed.
 		a.outcomes.busy(work, h, failureOf(err))
@@ -66,7 +66,7 @@ func (a *attempts) conclude(work context.Context, h *hand, entry entry, err erro
 func (a *attempts) superseded(work context.Context, h *hand, entry entry, err error) {
 	switch verdict, _ := a.calls.stillOurs(work, h); {
 	case work.Err() != nil && verdict == core.Busy:
-		a.outcomes.giveBack(h)
+		a.outcomes.giveBack(work, h)
 	case verdict == core.Recorded:
 		a.fail(work, h, entry, err)
 	default:
@@ -83,7 +83,7 @@ func (a *attempts) received(work context.Context, h *hand) bool {
 	case core.GivenUp:
 		a.outcomes.dead(work, h, failureOf(errGivenUp))
 	case core.Busy:
-		a.outcomes.giveBack(h) // the worker stops
+		a.outcomes.giveBack(work, h) // the worker stops
 	default:
 		a.outcomes.drop(work, h, core.Stale)
 	}

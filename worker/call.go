@@ -24,7 +24,12 @@ var errGoexit = errors.New("the handler ended its goroutine (runtime.Goexit)")
 
 // consume calls Consume under the job's timeout.
 func (c *calls) consume(work context.Context, h *hand, entry entry) error {
-	return c.call(work, h, entry.Timeout, nil, entry.Handler.Consume)
+	return c.call(work, h, entry.Timeout, nil, func(ctx context.Context, job ackbox.Job) (err error) {
+		c.hooks.Started(ctx, job)
+		at := time.Now()
+		defer func() { h.consumed(at, err) }()
+		return entry.Handler.Consume(ctx, job)
+	})
 }
 
 // ending is how a call of FailAction ended.

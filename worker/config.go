@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/hook"
 	"github.com/ackbox/ackbox/retry"
 )
 
@@ -97,6 +98,9 @@ type Config struct {
 	// to be recorded together. Defaults 2 ms and 512; up to 1 s and 5000.
 	FlushInterval time.Duration
 	FlushSize     int
+	// Hooks are told when a handler is called ([ackbox.StartHook]) and what became of it
+	// ([ackbox.FinishHook]), in the order given.
+	Hooks []ackbox.Hook
 	// Logger receives failures and what people must know; never payloads.
 	// Default slog.Default().
 	Logger *slog.Logger
@@ -191,6 +195,9 @@ func (c Config) validate(topology []string) error {
 	}
 	if absent(c.Backoff) {
 		bad("Backoff holds a nil %T: want a policy such as retry.Exponential, or none", c.Backoff)
+	}
+	for _, err := range hook.Check(c.Hooks) {
+		bad("%w", err)
 	}
 	return errors.Join(errs...)
 }

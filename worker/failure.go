@@ -9,14 +9,15 @@ import (
 )
 
 // failure is what is told of an error of the application: its text once and for all,
-// so that none of its methods is called again.
+// so that none of its methods is called again by us.
 type failure struct {
 	text  string
 	stack string // of a panic; for the log alone
+	err   error  // for hooks alone, whose panics are caught
 }
 
 func failureOf(err error) failure {
-	f := failure{text: describe(err)}
+	f := failure{text: describe(err), err: err}
 	var p *handler.PanicError
 	if errors.As(err, &p) {
 		f.stack = string(p.Stack)

@@ -52,7 +52,7 @@ func (a *attempts) giveUp(work context.Context, h *hand, entry entry, cause erro
 func (a *attempts) goesOn(work context.Context, h *hand, verdict core.Verdict, why failure) bool {
 	switch {
 	case work.Err() != nil:
-		a.outcomes.giveBack(h) // another worker will call FailAction
+		a.outcomes.giveBack(work, h) // another worker will call FailAction
 	case verdict == core.Recorded:
 		return true
 	default:

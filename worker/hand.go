@@ -26,6 +26,9 @@ type hand struct {
 	record   record
 	alone    bool      // the ledger has it alone: its messages are acknowledged
 	begun    time.Time // when its handler was first called; zero before
+	consume  time.Time // when Consume was called; zero before it has returned
+	ran      time.Duration
+	err      error     // of Consume
 	overdue  time.Time // when the handler should have returned; zero while none is called
 	reported bool      // as overdue
 	settled  bool
@@ -60,6 +63,21 @@ func (h *hand) end() {
 	h.set.mu.Lock()
 	defer h.set.mu.Unlock()
 	h.overdue = time.Time{}
+}
+
+// consumed notes that Consume, called at a time, has ended.
+func (h *hand) consumed(at time.Time, err error) {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	h.consume, h.ran, h.err = at, time.Since(at), err
+}
+
+// run is when Consume was called, for how long it ran and what it returned; zero if it
+// was not.
+func (h *hand) run() (at time.Time, ran time.Duration, err error) {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	return h.consume, h.ran, h.err
 }
 
 // called reports whether a handler is being called.

@@ -42,23 +42,26 @@ func (o *outcomes) nextTry(work context.Context, h *hand, wait time.Duration, wh
 // snooze has the job run again after wait, because it asked for that.
 func (o *outcomes) snooze(work context.Context, h *hand, wait time.Duration) {
 	wait = max(0, wait)
+	told := report{what: snoozed, next: time.Now().Add(wait)}
 	if h.Ledger != "" {
-		o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait}, report{what: snoozed})
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait}, told)
 		return
 	}
 	next := h.Delivery
 	next.Renewals = 0
-	o.copier.park(work, h, next, wait, report{what: snoozed})
+	o.copier.park(work, h, next, wait, told)
 }
 
 // busy has a job run again uncharged whose handler could not have the job's row in
 // time.
 func (o *outcomes) busy(work context.Context, h *hand, why failure) {
+	wait := busyDelay(h)
+	told := report{what: waits, next: time.Now().Add(wait)}
 	if h.Ledger == "" {
-		o.putOff(work, h, busyDelay(h), "")
+		o.copier.park(work, h, h.Delivery, wait, told)
 		return
 	}
-	o.recorder.add(h, core.Transition{To: ackbox.Pending, After: busyDelay(h), Error: why.text}, report{})
+	o.recorder.add(h, core.Transition{To: ackbox.Pending, After: wait, Error: why.text}, told)
 }
 
 // putOff has a job run again after wait, uncharged: it has not run. That is no outcome,
@@ -105,12 +108,14 @@ func (o *outcomes) notStarted(work context.Context, h *hand) {
 
 // giveBack gives back what has started, or may have: the ledger has that on record,
 // so it is the ledger that has to let go of it, and it sends the job again.
-func (o *outcomes) giveBack(h *hand) {
+func (o *outcomes) giveBack(work context.Context, h *hand) {
+	told := report{what: stopped}
 	switch {
 	case h.refused, h.Ledger == "":
+		o.tell(work, h, told, core.Recorded)
 		h.requeue() // a refused one stays as it is in the ledger, which Leave tells
 	default:
-		o.recorder.add(h, core.Transition{To: ackbox.Pending, NoOutcome: true}, report{})
+		o.recorder.add(h, core.Transition{To: ackbox.Pending, NoOutcome: true}, told)
 	}
 }
 
@@ -122,5 +127,6 @@ func (o *outcomes) drop(ctx context.Context, h *hand, verdict core.Verdict) {
 	} else {
 		o.count.skipped.Add(1)
 	}
+	o.superseded(ctx, h)
 	h.ack()
 }

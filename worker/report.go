@@ -14,7 +14,7 @@ import (
 type report struct {
 	what happening
 	why  failure
-	next time.Time // of a failed try: when the next one is due
+	next time.Time // of a failed try, or one that was put off: when the next one is due
 }
 
 type happening int
@@ -23,35 +23,51 @@ const (
 	passed happening = iota // nothing to tell
 	handled
 	failed
-	snoozed
+	snoozed // at its own wish
+	waits   // its handler could not have the row
+	stopped // by us
 	gaveUp
 )
 
-// tell counts and logs r, by what the ledger said to it; of a message without a row
-// that is Recorded.
+// tell counts and logs r, by what the ledger said to it, and tells the hooks; of a message
+// without a row the verdict is Recorded.
 func (s *shift) tell(ctx context.Context, h *hand, r report, verdict core.Verdict) {
-	if verdict == core.Missing {
+	switch {
+	case verdict == core.Missing:
 		s.missing(ctx, h)
+		s.superseded(ctx, h)
+		return
+	case verdict == core.Recorded, r.what == handled, r.what == gaveUp:
+		// The last two may be recorded by the handler's own transaction.
+	default:
+		if r.what == failed {
+			s.failedTooLate(ctx, h, r.why)
+		}
+		s.superseded(ctx, h)
 		return
 	}
 	switch r.what {
 	case passed:
-	case handled: // by the handler's own transaction, if it is Stale
+	case handled:
 		s.count.done.Add(1)
+		s.finished(ctx, h, "done", r)
 	case snoozed:
-		if verdict == core.Recorded {
-			s.count.snoozed.Add(1)
+		s.count.snoozed.Add(1)
+		s.finished(ctx, h, "put off", r)
+	case waits:
+		s.finished(ctx, h, "put off", r)
+	case stopped:
+		if at, _, _ := h.run(); !at.IsZero() { // it may not have got that far
+			s.finished(ctx, h, "given back", r)
 		}
 	case failed:
-		if verdict != core.Recorded {
-			s.failedTooLate(ctx, h, r.why)
-			return
-		}
 		s.count.retried.Add(1)
 		s.tries.failed(ctx, s.cfg.Logger, h, r)
-	case gaveUp: // likewise
+		s.finished(ctx, h, "failed", r)
+	case gaveUp:
 		s.count.dead.Add(1)
 		s.cfg.Logger.LogAttrs(ctx, slog.LevelError, "worker: a job is dead", append(append(h.attrs(), slog.String("kept_in", s.keptIn(h))), r.why.attrs()...)...)
+		s.finished(ctx, h, "dead", r)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/core"
+	"github.com/ackbox/ackbox/internal/hook"
 	"github.com/ackbox/ackbox/internal/registry"
 )
 
@@ -20,6 +21,7 @@ type setup struct {
 	said    notices  // what was logged lately
 	named   notices  // likewise, of what others have given names to
 	count   counters
+	hooks   *hook.List
 }
 
 // counters are those of [Stats].

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/hook"
 	"github.com/ackbox/ackbox/internal/registry"
 )
 
@@ -51,7 +52,7 @@ func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Work
 	if len(entries) == 0 {
 		return nil, errors.New("worker: the registry has no handlers: register them before worker.New")
 	}
-	return &Worker{setup: setup{ledger: ledger, broker: broker, cfg: cfg, entries: entries, kinds: reg.Kinds()}}, nil
+	return &Worker{setup: setup{ledger: ledger, broker: broker, cfg: cfg, entries: entries, kinds: reg.Kinds(), hooks: hook.New(cfg.Hooks, cfg.Logger)}}, nil
 }
 
 // Run consumes until ctx ends. Then it takes in nothing more, gives back what

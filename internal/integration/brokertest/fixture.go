@@ -251,7 +251,11 @@ func (f *fixture) sameContent(got, want ackbox.Job) {
 	check("MaxAttempts", got.MaxAttempts, want.MaxAttempts)
 	check("Resend", got.Resend, want.Resend)
 	check("Ledger", got.Ledger, want.Ledger)
-	check("CreatedAt in seconds", got.CreatedAt.Unix(), want.CreatedAt.Unix())
+	if check("SentAt", got.SentAt.UnixMilli(), want.SentAt.UnixMilli()); want.SentAt.IsZero() {
+		check("CreatedAt in seconds", got.CreatedAt.Unix(), want.CreatedAt.Unix())
+	} else {
+		check("CreatedAt", got.CreatedAt.UnixMilli(), want.CreatedAt.UnixMilli())
+	}
 	if !bytes.Equal(got.Payload, want.Payload) {
 		f.t.Errorf("Payload has %d bytes and differs from the %d that were sent", len(got.Payload), len(want.Payload))
 	}

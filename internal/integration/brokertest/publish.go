@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/core"
@@ -25,6 +26,11 @@ func roundTrip(f *fixture) {
 		{name: "later try", change: func(j *ackbox.Job) { j.Attempt, j.Resend = 7, 3 }},
 		{name: "key", change: func(j *ackbox.Job) { j.Key = "order:42 é" }},
 		{name: "try after an operator's requeue", change: func(j *ackbox.Job) { j.Attempt, j.AttemptsBefore = 12, 10 }},
+		{
+			name:   "with its times",
+			change: func(j *ackbox.Job) { j.SentAt = j.CreatedAt.Add(1999 * time.Microsecond) },
+			want:   func(j *ackbox.Job) { j.SentAt = j.CreatedAt.Add(time.Millisecond) },
+		},
 		{name: "no headers", change: func(j *ackbox.Job) { j.Headers = nil }},
 		{name: "any bytes", change: func(j *ackbox.Job) { j.Payload = everyByte }},
 		{name: "empty payload", change: func(j *ackbox.Job) { j.Payload = nil }},

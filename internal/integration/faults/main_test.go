@@ -6,7 +6,7 @@
 //
 // The servers are the package's own. A test that breaks a server, and not only
 // its own way to it, must not call t.Parallel: all such run one after the other,
-// before those that do.
+// before those that do. Those that do mostly wait, so many run at once.
 package faults_test
 
 import (
@@ -28,6 +28,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	testenv.AtOnce(8)
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -71,7 +71,7 @@ func TestStoreConfig(t *testing.T) {
 	survives(t, seed, func(c outbox.Config) error {
 		_, err := outbox.NewStore(open(t, nowhere), c)
 		return err
-	}, nil, "HeadersFrom", "Partitioned")
+	}, nil, "HeadersFrom", "Hooks", "Partitioned")
 	for _, db := range []*gorm.DB{nil, {}, {Config: &gorm.Config{}}} {
 		_, err := outbox.NewStore(db, outbox.Config{})
 		wantError(t, err, "db is nil")
@@ -138,7 +138,7 @@ func TestDispatcherConfig(t *testing.T) {
 	survives(t, dispatcher.Config{}, func(c dispatcher.Config) error {
 		_, err := dispatcher.New(p.store, p.broker, c)
 		return err
-	}, nil, "Backoff", "Logger")
+	}, nil, "Backoff", "Hooks", "Logger")
 	_, err := dispatcher.New(p.store, p.broker, dispatcher.Config{Backoff: (*policy)(nil)})
 	wantError(t, err, "Config.Backoff")
 	_, err = dispatcher.New(nil, p.broker, dispatcher.Config{})
@@ -158,7 +158,7 @@ func TestWorkerConfig(t *testing.T) {
 	survives(t, seed, func(c worker.Config) error {
 		_, err := worker.New(p.store, p.broker, p.reg, c)
 		return err
-	}, nil, "Backoff", "Messages", "Logger")
+	}, nil, "Backoff", "Hooks", "Messages", "Logger")
 	_, err := worker.New(p.store, p.broker, p.reg, worker.Config{Backoff: (*policy)(nil)})
 	wantError(t, err, "Config.Backoff")
 	_, err = worker.New(nil, p.broker, p.reg, worker.Config{})

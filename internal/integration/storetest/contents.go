@@ -52,7 +52,7 @@ type traceKey struct{}
 
 func headersFrom(e *env) {
 	cfg := e.config()
-	cfg.HeadersFrom = func(ctx context.Context) map[string]string {
+	cfg.HeadersFrom = func(ctx context.Context, _ ackbox.Job) map[string]string {
 		trace, _ := ctx.Value(traceKey{}).(string)
 		return map[string]string{"traceparent": trace, "tenant": "context"}
 	}

@@ -160,7 +160,7 @@ func notInTransaction(e *env) {
 func ownTransaction(e *env) {
 	calls := 0
 	cfg := e.config()
-	cfg.HeadersFrom = func(context.Context) map[string]string { calls++; return nil }
+	cfg.HeadersFrom = func(context.Context, ackbox.Job) map[string]string { calls++; return nil }
 	s := e.newStore(cfg)
 	e.must(outbox.Enqueue(e.ctx, e.db, note{}, outbox.OwnTransaction()))
 	if calls != 1 {

@@ -248,7 +248,7 @@ var general = []mutant{
 	},
 	{
 		10, "look again at once for what was left as it is", "dispatcher/dispatcher.go",
-		"case left == n:", "case left < 0:",
+		"case a.left == n:", "case a.left < 0:",
 		[]suite{{inDispatcher, "TestUnpublishedIsNoHotLoop"}},
 	},
 	{

@@ -93,7 +93,7 @@ var working = []mutant{
 	},
 	{
 		5, "give back to its queue what may be on record as started", "worker/admit.go",
-		"a.outcomes.giveBack(h) // it may", "a.outcomes.notStarted(h) // it may",
+		"a.outcomes.giveBack(work, h) // it may", "a.outcomes.notStarted(work, h) // it may",
 		[]suite{{inWorker, "TestStopWhileTheStartIsUnsure"}},
 	},
 	{
