@@ -49,6 +49,7 @@ func newShift(s *setup, stopping <-chan struct{}) *shift {
 	}
 	n := &shift{setup: s, hands: newHands(), stopping: stopping}
 	n.heart = beat.New(s.ledger, core.RoleWorker, queues, n.detail)
+	n.heart.Stats = s.ledger
 	return n
 }
 
