@@ -126,6 +126,8 @@ func explain(err error) (status int, text string) {
 		return http.StatusBadRequest, string(bad)
 	case errors.As(err, &broker):
 		return http.StatusServiceUnavailable, "The broker could not do that: " + broker.Error()
+	case errors.Is(err, outbox.ErrPlace):
+		return http.StatusBadRequest, "The list cannot go on from there: begin with its first page."
 	case errors.Is(err, outbox.ErrNotFound):
 		return http.StatusNotFound, "It is not in the ledger: never written, deleted, or purged after its retention."
 	case errors.Is(err, outbox.ErrNotMigrated):
