@@ -94,6 +94,14 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// jobCount is a number of jobs in words.
+func jobCount(n int) string {
+	if n == 1 {
+		return "1 job"
+	}
+	return strconv.Itoa(n) + " jobs"
+}
+
 // count is a bounded number as people read it.
 func count(c outbox.Count) string {
 	if c.More {
