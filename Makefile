@@ -32,6 +32,10 @@ CLUSTER ?=
 #	make deploys SEED=7 MINUTES=3 PACE=10
 PACE ?= 1
 
+# PICTURES=1 has `make browser` write what it sees into docs/images:
+#	make browser PICTURES=1 ARGS='-run Screens'
+PICTURES ?=
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -57,6 +61,10 @@ deploys: commands ## Restart workers for MINUTES, then compare what was charged 
 	@$(SERVICES) install
 	@cd internal/integration && go build -o $(CURDIR)/.bin/ ./cmd/deploys
 	@.bin/deploys -seed '$(SEED)' -minutes '$(MINUTES)' -pace '$(PACE)'
+
+.PHONY: browser
+browser: commands ## Use the dashboard as operators do, in Chromium; PICTURES=1 takes those of docs
+	@ACKBOX_TEST_PICTURES='$(if $(PICTURES),$(CURDIR)/docs/images)' $(SERVICES) run -- $(TESTALL) $(ARGS) -- ./internal/browser/...
 
 .PHONY: soak
 soak: ## Ten minutes of network faults alone: the live heap must stay flat

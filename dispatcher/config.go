@@ -26,6 +26,9 @@ type Outbox interface {
 	Wake() <-chan struct{}
 	// Queues are those that jobs may name.
 	Queues() []string
+	// Beat says that an instance lives; Leave that it has ended.
+	Beat(ctx context.Context, self core.Instance) (core.Census, error)
+	Leave(ctx context.Context, id string) error
 }
 
 // Broker is the part of a message broker that a dispatcher needs;

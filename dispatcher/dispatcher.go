@@ -12,17 +12,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/hook"
 )
 
 // Dispatcher carries jobs from an [Outbox] to a [Broker].
 type Dispatcher struct {
-	outbox  Outbox
-	broker  Broker
-	cfg     Config
-	running atomic.Bool
-	crowd   crowd
+	outbox Outbox
+	broker Broker
+	cfg    Config
+	life   beat.Life
+	crowd  crowd
 	// refusing are the queues that take nothing at present.
 	refusing refusing
 	trouble  trouble
@@ -77,10 +78,10 @@ func (d *Dispatcher) Stats() Stats {
 // tries again, forever. It returns an error only if the Dispatcher runs
 // already, or if the broker's owner closed it ([ackbox.ErrClosed]).
 func (d *Dispatcher) Run(ctx context.Context) error {
-	if !d.running.CompareAndSwap(false, true) {
+	if !d.life.Begin() {
 		return errors.New("dispatcher: Run was called while it runs already")
 	}
-	defer d.running.Store(false)
+	defer d.life.End()
 	d.cfg.Logger.InfoContext(ctx, "dispatcher: started", "queues", d.outbox.Queues(), "batch_size", d.cfg.BatchSize, "in_flight", d.cfg.InFlight)
 	defer func() { d.cfg.Logger.InfoContext(ctx, "dispatcher: stopped", "sent", d.sent.Load()) }()
 
@@ -93,6 +94,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer stop()
 	var helpers, lanes errgroup.Group
 	helpers.Go(func() error { spread(beside, d.outbox.Wake(), wake, wakeQuiet); return nil })
+	helpers.Go(func() error { newPresence(d).run(beside); return nil })
 	helpers.Go(func() error { d.quietLane(beside, turn, wakeQuiet); return nil })
 	for range d.cfg.InFlight {
 		lanes.Go(func() error { return d.lane(ctx, turn, wake) })
@@ -161,7 +163,7 @@ func (d *Dispatcher) lane(ctx context.Context, turn chan *pace, wake <-chan stru
 
 // failed says that a batch did not come through.
 func (d *Dispatcher) failed(ctx context.Context, err error, retryIn time.Duration) {
-	if n, told := d.trouble.failed(); told {
+	if n, told := d.trouble.failed(err); told {
 		d.cfg.Logger.ErrorContext(ctx, "dispatcher: batches fail; their jobs stay publishable", "error", err, "retry_in", retryIn, "failures", n)
 	}
 }
@@ -170,7 +172,10 @@ func (d *Dispatcher) failed(ctx context.Context, err error, retryIn time.Duratio
 // is made.
 func (d *Dispatcher) batch(ctx context.Context, p *pace, claim core.Claim, pass func()) error {
 	// Nothing is claimed, nor written, while the broker is away.
-	if err := d.broker.Ready(ctx); err != nil {
+	came := d.trouble.wait()
+	err := d.broker.Ready(ctx)
+	came()
+	if err != nil {
 		return fmt.Errorf("wait for the broker: %w", err)
 	}
 	claim.Except = append(append(claim.Except, d.broker.Unavailable()...), d.refusing.paused()...)

@@ -19,6 +19,10 @@ type twoJobs struct {
 
 func (t *twoJobs) Wake() <-chan struct{} { return nil }
 
+func (*twoJobs) Beat(context.Context, core.Instance) (core.Census, error) { return core.Census{}, nil }
+
+func (*twoJobs) Leave(context.Context, string) error { return nil }
+
 func (*twoJobs) Queues() []string { return []string{ackbox.DefaultQueue} }
 
 func (t *twoJobs) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
@@ -26,10 +30,11 @@ func (t *twoJobs) Relay(ctx context.Context, claim core.Claim, publish func(cont
 	if n == 0 {
 		return 0, nil
 	}
-	for _, tr := range publish(ctx, t.jobs[:n]) {
+	jobs := t.jobs[:n]
+	t.jobs = t.jobs[n:] // the next batch is claimed while this one is on the wire
+	for _, tr := range publish(ctx, jobs) {
 		fmt.Printf("job %s is %s (%s)\n", tr.ID, tr.To, tr.Error)
 	}
-	t.jobs = t.jobs[n:]
 	t.finished()
 	return n, nil
 }

@@ -28,6 +28,9 @@ type outbox struct {
 	recorded []core.Transition
 	batches  []int
 	wake     chan struct{}
+	beats    []core.Instance
+	left     []string
+	deaf     error // what Beat and Leave return
 }
 
 func newOutbox(n int) *outbox {
@@ -56,6 +59,20 @@ func (o *outbox) signal() {
 func (o *outbox) Wake() <-chan struct{} { return o.wake }
 
 func (o *outbox) Queues() []string { return []string{"q"} }
+
+func (o *outbox) Beat(_ context.Context, self core.Instance) (core.Census, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.beats = append(o.beats, self)
+	return core.Census{Sweepers: 1}, o.deaf
+}
+
+func (o *outbox) Leave(_ context.Context, id string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.left = append(o.left, id)
+	return o.deaf
+}
 
 func (o *outbox) Relay(ctx context.Context, claim core.Claim, publish func(context.Context, []ackbox.Job) []core.Transition) (int, error) {
 	jobs, err := o.take(ctx, claim)

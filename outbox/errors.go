@@ -32,6 +32,9 @@ var (
 	// ErrNotMigrated is wrapped by the error of any method that misses a table or a
 	// column of the ledger: it was never made, or is older than this build.
 	ErrNotMigrated = errors.New("outbox: the jobs table, or a part of it, is not there: run store.Migrate")
+	// ErrSlow is returned by what people look at the table with, and wrapped with what the
+	// database says, where the 2 s for it have passed.
+	ErrSlow = errors.New("outbox: that takes too long to look up: narrow it by queue, kind or key")
 	// ErrNotFound is returned by Get for an id without a row.
 	ErrNotFound = errors.New("outbox: no such job")
 )

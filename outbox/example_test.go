@@ -200,6 +200,7 @@ func ExampleStore_MigrationSQL() {
 	// CREATE INDEX ackbox_jobs_sent ON "public"."ackbox_jobs" (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 	// CREATE INDEX ackbox_jobs_finished ON "public"."ackbox_jobs" (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
 	// CREATE INDEX ackbox_jobs_dead ON "public"."ackbox_jobs" (finished_at, id) WHERE state = 'dead';
+	// CREATE INDEX ackbox_jobs_cancelled ON "public"."ackbox_jobs" (finished_at, id) WHERE state = 'cancelled';
 	// CREATE INDEX ackbox_jobs_refused ON "public"."ackbox_jobs" (queue, due_at, id) WHERE state = 'refused';
 	// CREATE INDEX ackbox_jobs_key ON "public"."ackbox_jobs" (key, id) WHERE key IS NOT NULL;
 	// CREATE INDEX ackbox_jobs_held ON "public"."ackbox_jobs" (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;

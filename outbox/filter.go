@@ -1,6 +1,8 @@
 package outbox
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -24,6 +26,54 @@ type Filter struct {
 	Before time.Time `json:"before,omitzero"`
 	// All says that every job is meant, where nothing else is set.
 	All bool `json:"all,omitempty"`
+}
+
+// check refuses what selects nothing by mistake.
+func (f Filter) check() error {
+	if f.State != "" && !f.State.Valid() {
+		return fmt.Errorf("outbox: Filter.State is %q: want one of %q", f.State, ackbox.States())
+	}
+	for _, v := range []struct{ field, value string }{{"Queue", f.Queue}, {"Kind", f.Kind}, {"Key", f.Key}, {"Error", f.Error}} {
+		if !plain(v.value) || len(v.value) > maxErrorBytes {
+			return fmt.Errorf("outbox: Filter.%s is %.100q: want at most %d bytes of valid UTF-8 without NUL", v.field, v.value, maxErrorBytes)
+		}
+	}
+	for _, v := range []struct {
+		field string
+		value time.Time
+	}{{"After", f.After}, {"Before", f.Before}} {
+		if year := v.value.UTC().Year(); year < 1 || year > 9999 {
+			return fmt.Errorf("outbox: Filter.%s is in the year %d: want 1 to 9999", v.field, year)
+		}
+	}
+	if f.Running && f.State != "" && f.State != ackbox.Sent && f.State != ackbox.Pending && f.State != ackbox.Nacked {
+		return errors.New("outbox: Filter.Running and State exclude each other: a job that runs is sent, or pending or nacked for a while")
+	}
+	return nil
+}
+
+// empty reports whether every job matches.
+func (f Filter) empty() bool {
+	f.All = false
+	return f == Filter{}
+}
+
+// matchArgs are the parameters of matches.
+func (f Filter) matchArgs() []any {
+	state := string(f.State)
+	return []any{f.Kind, f.Kind, f.Queue, f.Queue, f.Key, f.Key, state, state, f.Error, f.Error}
+}
+
+// timeArgs are the parameters of between.
+func (s *Store) timeArgs(f Filter) []any {
+	after, before := f.After, f.Before
+	if after.IsZero() {
+		after = firstTime
+	}
+	if before.IsZero() {
+		before = lastTime
+	}
+	return []any{s.d.timeParam(after), s.d.timeParam(before)}
 }
 
 // Page is a part of a list.

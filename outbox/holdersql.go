@@ -37,12 +37,15 @@ const letGo = `holder = NULL, started_at = NULL, seen_at = {now}`
 
 func (s *statements) holders(d *dialect, text func(string) string) {
 	const held = `holder = {id ?} AND {unfinished}`
-	s.beat = text(`INSERT INTO {instances} AS i (id, role, host, pid, queues, started_at, since, seen_at)
-VALUES ({id ?}, ?, ?, ?, {json ?}, {start}, {start}, {start})
-ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
+	s.beat = text(`INSERT INTO {instances} AS i (id, role, host, pid, queues, detail, started_at, since, seen_at)
+VALUES ({id ?}, ?, ?, ?, {json ?}, {json ?}, {start}, {start}, {start})
+ON CONFLICT (id) DO UPDATE SET role = excluded.role, host = excluded.host, pid = excluded.pid, queues = excluded.queues, detail = excluded.detail,
 	since = CASE WHEN i.seen_at < {silent} THEN excluded.since ELSE i.since END, seen_at = excluded.seen_at
 RETURNING (SELECT count(*) FROM {instances} AS n WHERE n.role = 'sweeper' AND n.seen_at > {before ?}),
-	(SELECT {list of queue} FROM (SELECT queue FROM {queues} ORDER BY queue LIMIT 1000) AS paused)`)
+	(SELECT {list of queue} FROM (SELECT queue FROM {queues} ORDER BY queue LIMIT 1000) AS paused), {micros now}`)
+	s.instances = text(`SELECT {id}, role, host, pid, queues, detail, {micros started_at}, {micros seen_at},
+	i.seen_at > {silent} OR NOT ` + witness + `
+FROM {instances} AS i ORDER BY role, host, pid, id LIMIT ?`)
 	s.breathing = text(`SELECT ` + breathing)
 
 	// Of a job that somebody has locked nothing is said: its holder is gone.
@@ -106,6 +109,7 @@ func takeBackOf(d *dialect) string {
 	query := picked(from, `UPDATE {table} SET state = CASE WHEN `+sent+` THEN 'pending' ELSE state END,
 	resend = CASE WHEN `+sent+` THEN resend + 1 ELSE resend END,
 	due_at = CASE WHEN `+sent+` THEN {now} ELSE due_at END,
+	history = CASE WHEN `+sent+` THEN `+withEvent(d, "", event{literal(TakenBack), "attempt", "holder", "", "sent_at", ""})+` ELSE history END,
 	`+letGo)
 	if !d.numbered {
 		return query
@@ -120,7 +124,8 @@ func takeBackOf(d *dialect) string {
 }
 
 // unattended counts, for some queues, what is due and what was sent long ago, if
-// nothing of them was sent lately, and if nobody living consumes them.
+// nothing of them was sent lately, and if nobody living consumes them. What people have
+// paused waits because they want it to.
 const unattended = `SELECT q.queue, CASE WHEN EXISTS (
 		SELECT 1 FROM {table} AS t WHERE t.state = 'sent' AND t.{unfinished} AND t.queue = q.queue AND t.seen_at > {before ?}
 	) OR EXISTS (
@@ -137,4 +142,4 @@ const unattended = `SELECT q.queue, CASE WHEN EXISTS (
 			WHERE t.state = 'sent' AND t.{unfinished} AND t.queue = q.queue AND t.seen_at <= {before ?} AND t.holder IS NULL
 			ORDER BY t.queue, t.seen_at LIMIT 1000) AS sent
 	) END
-FROM {names}`
+FROM {names} WHERE q.queue NOT IN (SELECT p.queue FROM {queues} AS p)`

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/ackbox/ackbox/internal/core"
@@ -19,7 +18,8 @@ import (
 //
 // On PostgreSQL beats have a connection of their own, which no handler can take away:
 // it is taken from the pool by the first beat, if the pool may have more than one, and
-// given back by [Store.Leave] or a while after the last beat. One call takes
+// given back by [Store.Leave] or a while after the last beat. (A dispatcher, which holds
+// nothing, beats by any.) One call takes
 // core.BeatInterval at most. Safe for concurrent use; instances of one Store share that
 // connection.
 func (s *Store) Beat(ctx context.Context, instance core.Instance) (core.Census, error) {
@@ -33,15 +33,30 @@ func (s *Store) Beat(ctx context.Context, instance core.Instance) (core.Census, 
 	if err != nil {
 		return core.Census{}, fmt.Errorf("outbox: encode the queues of instance %s: %w", instance.ID, err)
 	}
-	host := strings.ReplaceAll(strings.ToValidUTF8(instance.Host, "\uFFFD"), "\x00", "\uFFFD")
+	detail, err := detailOf(instance.Detail)
+	if err != nil {
+		return core.Census{}, fmt.Errorf("outbox: encode what instance %s says of itself: %w", instance.ID, err)
+	}
+	host := errorText(instance.Host)
 	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.StatementTimeout, core.BeatInterval))
 	defer cancel()
 	var census core.Census
 	var paused string
-	err = s.beats.by(ctx, s, instance.ID, func(c reader) error {
-		return c.QueryRowContext(ctx, s.sql.beat,
-			instance.ID, instance.Role, host, instance.PID, string(queues), time.Minute.Milliseconds()).Scan(&census.Sweepers, &paused)
-	})
+	var now dbTime
+	beat := func(c reader) error {
+		began := time.Now()
+		err := c.QueryRowContext(ctx, s.sql.beat,
+			instance.ID, instance.Role, host, instance.PID, string(queues), detail, time.Minute.Milliseconds()).Scan(&census.Sweepers, &paused, &now)
+		if err == nil {
+			s.clock.learn(now.Time, began, time.Now())
+		}
+		return err
+	}
+	if instance.Role == core.RoleDispatcher {
+		err = beat(s.pool) // nothing rests on it
+	} else {
+		err = s.beats.by(ctx, s, instance.ID, beat)
+	}
 	if err != nil {
 		return core.Census{}, fmt.Errorf("outbox: say that instance %s is alive: %w", instance.ID, explain(err))
 	}

@@ -1,13 +1,21 @@
 package outbox
 
-import "time"
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/ackbox/ackbox/internal/core"
+)
 
 // Instance is one running loop of a process, as it says of itself every few seconds.
 type Instance struct {
 	ID, Role, Host string
 	PID            int
 	// Queues are those that a worker consumes.
-	Queues            []string
+	Queues []string
+	// StartedAt and SeenAt are when it was first and last heard of, by the database's clock.
 	StartedAt, SeenAt time.Time
 	// Alive is false of one that was silent while others were not.
 	Alive bool
@@ -18,7 +26,8 @@ type Instance struct {
 	Slots, InHand, Overdue int
 	// Trouble says what is not well there; empty if nothing is.
 	Trouble string
-	// Running are the jobs that its handlers have, the longest first, 50 at most.
+	// Running are the jobs that its handlers had when it was last heard of, the longest
+	// first, 50 at most.
 	Running []Running
 }
 
@@ -27,4 +36,70 @@ type Running struct {
 	ID, Kind, Queue, Key string
 	Since                time.Time
 	Overdue              bool
+}
+
+// maxInstances bounds what [Store.Instances] returns.
+const maxInstances = 1000
+
+// Instances returns who runs on this ledger, by role, host and process, 1,000 at most:
+// workers, sweepers and dispatchers. One that is dead is among them for an hour, one that
+// has ended in order is not. Safe for concurrent use.
+func (s *Store) Instances(ctx context.Context) ([]Instance, error) {
+	var list []Instance
+	err := s.each(ctx, "list the instances", s.sql.instances, func(rows *sql.Rows) error {
+		var i Instance
+		var queues, said []byte
+		var started, seen dbTime
+		if err := rows.Scan(&i.ID, &i.Role, &i.Host, &i.PID, &queues, &said, &started, &seen, &i.Alive); err != nil {
+			return err
+		}
+		i.StartedAt, i.SeenAt = started.Time, seen.Time
+		// Both columns are written by Beat only: of what people have put there nothing is
+		// shown, and nobody else is hidden for it.
+		_ = json.Unmarshal(queues, &i.Queues)
+		var d detail
+		_ = json.Unmarshal(said, &d)
+		i.add(d)
+		list = append(list, i)
+		return nil
+	}, maxInstances)
+	return list, err
+}
+
+// add adds what i has said when it was last heard of.
+func (i *Instance) add(d detail) {
+	i.Version, i.Slots, i.InHand, i.Overdue, i.Trouble = d.Version, d.Slots, d.InHand, d.Overdue, d.Trouble
+	for _, r := range d.Running {
+		since := i.SeenAt.Add(-time.Duration(r.ForMS) * time.Millisecond)
+		i.Running = append(i.Running, Running{r.ID, r.Kind, r.Queue, r.Key, since, r.Overdue})
+	}
+}
+
+// detail is a core.Detail as its column has it.
+type detail struct {
+	Version string    `json:"version,omitempty"`
+	Slots   int       `json:"slots,omitempty"`
+	InHand  int       `json:"in_hand,omitempty"`
+	Overdue int       `json:"overdue,omitempty"`
+	Trouble string    `json:"trouble,omitempty"`
+	Running []running `json:"running,omitempty"`
+}
+
+type running struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Queue   string `json:"queue"`
+	Key     string `json:"key,omitempty"`
+	ForMS   int64  `json:"for_ms"`
+	Overdue bool   `json:"overdue,omitempty"`
+}
+
+// detailOf encodes d. Ids and kinds may be a stranger's words: they are cut and made text.
+func detailOf(d core.Detail) (string, error) {
+	said := detail{errorText(d.Version), d.Slots, d.InHand, d.Overdue, errorText(d.Trouble), nil}
+	for _, r := range d.Running[:min(len(d.Running), core.MaxRunning)] {
+		said.Running = append(said.Running, running{nameText(r.ID), nameText(r.Kind), nameText(r.Queue), nameText(r.Key), millis(r.For), r.Overdue})
+	}
+	text, err := json.Marshal(said)
+	return string(text), err
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/ackbox/ackbox"
@@ -57,62 +55,6 @@ func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
 	return entry, explain(err)
 }
 
-// List returns a page of the jobs that match f, from a cursor on that the page before has
-// returned, "" for the first; limit is 1 to 10,000.
-func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Page, error) {
-	if limit < 1 || limit > 10000 {
-		return Page{}, fmt.Errorf("outbox: limit is %d: want 1 to 10000", limit)
-	}
-	if f.State != "" && !f.State.Valid() {
-		return Page{}, fmt.Errorf("outbox: Filter.State is %q: want one of %q", f.State, ackbox.States())
-	}
-	var where []string
-	var args []any
-	// Always in this order, so that there are few texts to plan.
-	for _, f := range []struct{ column, field, value string }{
-		{"state", "State", string(f.State)}, {"queue", "Queue", f.Queue}, {"kind", "Kind", f.Kind},
-	} {
-		if !plain(f.value) {
-			return Page{}, fmt.Errorf("outbox: Filter.%s is %q: want valid UTF-8", f.field, f.value)
-		}
-		if f.value != "" {
-			where = append(where, "t."+f.column+" = ?")
-			args = append(args, f.value)
-		}
-	}
-	query := s.sql.list
-	if len(where) > 0 {
-		query += " WHERE " + strings.Join(where, " AND ")
-	}
-	query += " ORDER BY t.id DESC LIMIT ?"
-	ledger, err := s.Identity(ctx)
-	if err != nil {
-		return Page{}, err
-	}
-	ctx, cancel := s.deadline(ctx)
-	defer cancel()
-	rows, err := s.pool.QueryContext(ctx, s.d.bind(query), append(args, limit)...)
-	if err != nil {
-		return Page{}, fmt.Errorf("outbox: list jobs: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // its error is rows.Err's
-	var page Page
-	var unread []error
-	for rows.Next() {
-		page.Searched++
-		entry, err := readEntry(ledger, rows.Scan)
-		if err != nil {
-			unread = append(unread, err)
-			continue
-		}
-		page.Entries = append(page.Entries, entry)
-	}
-	if err := rows.Err(); err != nil {
-		return Page{}, fmt.Errorf("outbox: list jobs: %w", err)
-	}
-	return page, errors.Join(unread...)
-}
-
 func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 	var r row
 	if err := scan(r.entryFields()...); err != nil {
@@ -137,7 +79,7 @@ func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 			entry.History = []HistoryEntry{{Error: fmt.Sprintf("outbox: the row's history cannot be read: %v", err)}}
 		}
 		for i := range entry.History {
-			entry.History[i].At = entry.History[i].At.UTC() // written in the session's time zone
+			entry.History[i].toUTC()
 		}
 	}
 	return entry, nil
@@ -169,41 +111,4 @@ func (s *Store) Counts(ctx context.Context) (map[ackbox.State]int, error) {
 		return nil, fmt.Errorf("outbox: count jobs: %w", err)
 	}
 	return counts, nil
-}
-
-// Requeue gives the dead jobs among ids all their tries again and makes them
-// due now; their errors are kept. The number of the try goes on, so that what an
-// earlier one still reports changes nothing. It returns how many it changed, also beside
-// an error: thousands of ids take several statements. An id that is no UUID
-// fails the call before anything is changed.
-func (s *Store) Requeue(ctx context.Context, ids ...string) (int, error) {
-	n, err := s.operate(ctx, "requeue", s.sql.requeue, ids)
-	if n > 0 {
-		signal(s.wake)
-	}
-	return n, err
-}
-
-// Cancel withdraws the jobs among ids that are pending, nacked or refused; a job that
-// was sent is not stopped, and one that is on the wire is waited for. It
-// returns how many it changed, like [Store.Requeue].
-func (s *Store) Cancel(ctx context.Context, ids ...string) (int, error) {
-	return s.operate(ctx, "cancel", s.sql.cancel, ids)
-}
-
-func (s *Store) operate(ctx context.Context, what, query string, ids []string) (int, error) {
-	for _, id := range ids {
-		if !validID(id) {
-			return 0, fmt.Errorf("outbox: %s: %q is not a UUID", what, id)
-		}
-	}
-	changed := 0
-	for some := range slices.Chunk(ids, rowsPerStatement) {
-		n, err := s.exec(ctx, what, query, s.d.idList(some))
-		if err != nil {
-			return changed, err
-		}
-		changed += n
-	}
-	return changed, nil
 }

@@ -102,6 +102,7 @@ func (s *Store) Relay(ctx context.Context, claim core.Claim, publish func(contex
 		return len(jobs), fmt.Errorf("outbox: commit the batch: %w", err)
 	}
 	failpoint.Hit(failpoint.Committed)
+	s.tally.relayed(s.clock.now(), batch)
 	if s.wire.committed(batch) {
 		signal(s.released)
 	}
@@ -212,6 +213,7 @@ func (s *Store) relayUnlocked(ctx context.Context, claim core.Claim, ledger stri
 	if err := s.settleIn(work, s.pool, batch); err != nil {
 		return len(jobs), err
 	}
+	s.tally.relayed(s.clock.now(), batch)
 	return len(jobs), misplaced
 }
 

@@ -11,6 +11,7 @@ import (
 // time is what lets PostgreSQL and its drivers reuse a plan.
 type statements struct {
 	table string
+	text  func(string) string // makes what is made when it is needed
 
 	inserts            [8]string // of 1, 2, 4, … 128 rows
 	claim, large, seek string
@@ -22,7 +23,7 @@ type statements struct {
 	finishedAt         string
 	receive, received  string
 	standings          string
-	beat               string
+	beat, instances    string
 	leave, giveBack    string
 	breathing          string
 	start, hold        string
@@ -36,12 +37,27 @@ type statements struct {
 	frontiers          string
 	purge, purgeDead   string
 	purgeInbox         string
+	addStats, stat     string
+	purgeStats         string
 	nackedQueues       string
 	sentQueues         string
 	finishedQueues     string
-	get, list, counts  string
+	get, counts        string
 	identity           string
-	requeue, cancel    string
+	acting             map[Action]string
+	record, operation  string
+	operations, begin  string
+	purgeOperations    string
+	balance            string
+	late, adrift       string
+	orphaned, crashing string
+	unroutable         string
+	refusedQueues      string
+	carry, carried     string
+	carryFailed, halt  string
+	ready              string
+	pause, resume      string
+	pauses             string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -81,16 +97,21 @@ const entryColumns = textColumns + `,
 	state, {micros due_at}, {micros sent_at}, {micros finished_at}, last_error, history,
 	{holder}, {micros started_at}, starts`
 
-func newStatements(d *dialect, cfg Config) statements {
+// texts returns the function that makes a statement of a template: for one database, and
+// one table.
+func texts(d *dialect, cfg Config) func(string) string {
 	table := qualified(cfg)
 	purged := table
 	if cfg.Partitioned { // the other partitions are dropped whole
 		purged = partitionOf(table, "default")
 	}
 	tokens := strings.NewReplacer(slices.Concat(tableNames(table), []string{"{purged}", purged, "{unfinished}", unfinished}, d.tokens)...)
-	text := func(query string) string { return d.bind(tokens.Replace(query)) }
+	return func(query string) string { return d.bind(tokens.Replace(query)) }
+}
 
-	s := statements{table: table}
+func newStatements(d *dialect, cfg Config) statements {
+	table, text := qualified(cfg), texts(d, cfg)
+	s := statements{table: table, text: text}
 
 	s.identity = text(`SELECT ledger FROM ` + versionTable(table) + ` WHERE version = 1`)
 
@@ -103,7 +124,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	}
 
 	// Relay.
-	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
+	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), text(claimSession)
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now}, refused_at = NULL,
 	finished_at = CASE WHEN queue = '' THEN {now} END
@@ -121,8 +142,9 @@ WHERE {in batch} AND {unfinished}`)
 UPDATE {table} AS t SET state = 'done', sent_at = coalesce(t.sent_at, {now}), finished_at = {now}, refused_at = NULL
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	// The WHERE is funcs reachable and refused in SQL.
+	const sentInTry = "CASE WHEN l.what = '" + string(Refused) + "' THEN NULL ELSE t.sent_at END"
 	s.apply = text(`WITH locked AS (
-	SELECT t.id, r.holder, r.target, r.after_ms, r.charge, r.no_outcome, r.error
+	SELECT t.id, r.holder, r.target, r.after_ms, r.charge, r.no_outcome, r.error, r.what, r.ran
 	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt AND (coalesce(r.resend, t.resend) = t.resend OR r.holder = t.holder)
 	WHERE t.{unfinished} AND (r.target IN ('pending', 'done', 'dead')
 		OR t.state = 'pending' OR t.state = 'nacked' AND r.target = 'cancelled')
@@ -144,7 +166,7 @@ UPDATE {table} AS t SET
 	starts = CASE WHEN l.target <> 'pending' OR l.holder IS NULL THEN t.starts WHEN l.charge OR NOT l.no_outcome THEN 0
 		WHEN t.holder = l.holder AND t.started_at IS NOT NULL AND t.starts > 0 THEN t.starts - 1 ELSE t.starts END,
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
-	history = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.history END
+	history = CASE WHEN l.what <> '' THEN ` + withEvent(d, "t.", event{"l.what", "t.attempt", "l.holder", "l.error", sentInTry, "nullif(l.ran, 0)"}) + ` ELSE t.history END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead(d, "holder") + `
 FROM {table} WHERE id {in ids}`)
@@ -152,23 +174,20 @@ FROM {table} WHERE id {in ids}`)
 	// Complete, in the handler's transaction: this one waits for its row.
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}, refused_at = NULL
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
-	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, history = {append ?}, last_error = ?
+	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, last_error = ?,
+	history = ` + withEvent(d, "t.", event{literal(GivenUp), "t.attempt", "t.holder", "{text ?}", "t.sent_at", ""}) + `
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
 	s.finishedAt = text(`SELECT attempt, {unfinished}, {micros finished_at} FROM {table} WHERE id = {id ?}`)
 
 	s.inbox(text)
 	s.holders(d, text)
 	s.sweeps(d, text)
+	s.balances(d, text)
+	s.stats(d, text)
 
-	// Operators wait for a row that is on the wire, in id order, as all do.
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
-	s.list = tokens.Replace(`SELECT ` + entryColumns + ` FROM {table} AS t`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)
-	s.requeue = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+known(ackbox.Dead)+` ORDER BY id {lock wait}`,
-		`UPDATE {table} SET state = 'pending', attempt = attempt + 1, attempts_before = attempt, publish_attempt = 0, resend = 0,
-	due_at = {now}, finished_at = NULL, refused_at = NULL, holder = NULL, started_at = NULL, starts = 0`))
-	s.cancel = text(picked(`SELECT id FROM {table} WHERE id {in ids} AND state IN ('pending', 'nacked', 'refused') ORDER BY id {lock wait}`,
-		`UPDATE {table} SET state = 'cancelled', finished_at = {now}`))
+	s.acts(d, text)
 	return s
 }
 

@@ -22,6 +22,7 @@ type Store struct {
 	cfg  Config
 	d    *dialect
 	sql  statements
+	ways *ways
 	wake chan struct{}
 	// known is the ledger's identity, a string, once it has been read.
 	known atomic.Value
@@ -34,6 +35,10 @@ type Store struct {
 	walks  walks
 	beats  heartbeat // PostgreSQL only, too
 	hooks  *hook.List
+	tally  tally
+	// written and clock are for the statistics: when they were written, and by what clock.
+	written written
+	clock   clock
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }
@@ -73,6 +78,7 @@ func NewStore(db *gorm.DB, cfg Config) (*Store, error) {
 		cfg:  cfg,
 		d:    d,
 		sql:  newStatements(d, cfg),
+		ways: newWays(d, texts(d, cfg)),
 		wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
 

@@ -13,16 +13,24 @@ func plain(s string) bool {
 // maxErrorBytes bounds each error text that a row keeps.
 const maxErrorBytes = 2000
 
+// maxNameBytes bounds names that strangers may have chosen, where people are shown them.
+const maxNameBytes = 255
+
 // errorText makes s fit for a row: valid UTF-8, no NUL, of bounded length.
-func errorText(s string) string {
-	cut := len(s) > maxErrorBytes
+func errorText(s string) string { return textOf(s, maxErrorBytes) }
+
+// nameText is errorText for names.
+func nameText(s string) string { return textOf(s, maxNameBytes) }
+
+func textOf(s string, most int) string {
+	cut := len(s) > most
 	if cut {
-		s = s[:maxErrorBytes]
+		s = s[:most]
 	}
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-	if len(s) > maxErrorBytes { // what was replaced has grown
+	if len(s) > most { // what was replaced has grown
 		cut = true
-		end := maxErrorBytes
+		end := most
 		for !utf8.RuneStart(s[end]) {
 			end--
 		}

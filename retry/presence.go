@@ -2,11 +2,9 @@ package retry
 
 import (
 	"context"
-	"os"
 	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/core"
 )
 
@@ -15,7 +13,7 @@ import (
 // It has a goroutine of its own: a death is to be noticed however long a sweep takes.
 type presence struct {
 	*Sweeper
-	self   core.Instance
+	heart  *beat.Heart
 	looked time.Time            // when queues were last looked at
 	said   map[string]time.Time // of which queue people were last told, and when
 	failed time.Time            // when a failure was last told
@@ -28,15 +26,12 @@ const (
 	unattendedNotice = 10 * time.Minute
 	// failureNotice is how often it is told that the ledger cannot be reached.
 	failureNotice = time.Minute
-	// leaveTimeout bounds the last word to the ledger.
-	leaveTimeout = 2 * time.Second
 )
 
 func newPresence(s *Sweeper) *presence {
-	host, _ := os.Hostname() // for people: nothing depends on it
 	return &presence{
 		Sweeper: s,
-		self:    core.Instance{ID: uuid.NewString(), Role: core.RoleSweeper, Host: host, PID: os.Getpid()},
+		heart:   beat.New(s.store, core.RoleSweeper, nil, nil),
 		looked:  time.Now(),
 		said:    make(map[string]time.Time),
 	}
@@ -44,21 +39,17 @@ func newPresence(s *Sweeper) *presence {
 
 // run goes on until ctx ends, and then says so.
 func (p *presence) run(ctx context.Context) {
-	tick := time.NewTicker(core.BeatInterval)
-	defer tick.Stop()
-	for {
-		p.once(ctx)
-		select {
-		case <-ctx.Done():
-			p.leave(ctx)
-			return
-		case <-tick.C:
-		}
+	_, err := p.heart.Beat(ctx)
+	p.heard(ctx, err)
+	p.heart.Run(ctx, func(ctx context.Context, _ beat.Heard, err error) { p.heard(ctx, err) })
+	if err := p.heart.Leave(ctx); err != nil {
+		p.cfg.Logger.WarnContext(ctx, "retry: the ledger cannot be told that this sweeper has ended; it will be taken for dead instead", "error", err)
 	}
 }
 
-func (p *presence) once(ctx context.Context) {
-	if _, err := p.store.Beat(ctx, p.self); err != nil {
+// heard does what is due after a beat, if that came through.
+func (p *presence) heard(ctx context.Context, err error) {
+	if err != nil {
 		p.fail(ctx, "the ledger cannot be told that this sweeper lives", err)
 		return
 	}
@@ -121,12 +112,4 @@ func (p *presence) fail(ctx context.Context, what string, err error) {
 	}
 	p.failed = time.Now()
 	p.cfg.Logger.WarnContext(ctx, "retry: "+what+"; trying again", "error", err) //nolint:sloglint // its callers pass constants
-}
-
-func (p *presence) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	if err := p.store.Leave(ctx, p.self.ID); err != nil {
-		p.cfg.Logger.WarnContext(ctx, "retry: the ledger cannot be told that this sweeper has ended; it will be taken for dead instead", "error", err)
-	}
 }

@@ -140,7 +140,7 @@ func (c *calls) hold(ctx context.Context, h *hand) (core.Verdict, error) {
 	defer cancel()
 	holding := h.holding()
 	holding.Running = max(holding.Running, time.Nanosecond) // it has its slot
-	verdicts, err := c.ledger.Hold(ctx, c.self.ID, []core.Holding{holding})
+	verdicts, err := c.ledger.Hold(ctx, c.heart.ID(), []core.Holding{holding})
 	if err != nil {
 		return core.Busy, err
 	}

@@ -65,6 +65,7 @@ type ledger struct {
 	received func(ackbox.Job) (core.Verdict, error)
 	beat     func() (core.Census, error)
 	who      func() (string, error)
+	told     core.Detail // by the last beat
 	released chan struct{}
 	starts   [][]string // the ids of each call of Start
 }
@@ -219,6 +220,7 @@ func (l *ledger) Beat(_ context.Context, self core.Instance) (core.Census, error
 	beat := l.beat
 	l.mu.Unlock()
 	l.diary.note("beat %s", self.ID)
+	l.set(func(l *ledger) { l.told = self.Detail })
 	if beat != nil {
 		return beat()
 	}

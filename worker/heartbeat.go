@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/core"
 )
 
@@ -12,16 +13,12 @@ import (
 type heartbeat struct {
 	*shift
 	began time.Time
-	// spoken is when the ledger last heard it.
-	spoken time.Time
 	// sweeperSaid is when it was last told that nobody sweeps.
 	sweeperSaid time.Time
 }
 
 const (
-	// beatTimeout bounds one beat: a late one is better than none.
-	beatTimeout = core.Silence / 3
-	// leaveTimeout bounds the last word.
+	// leaveTimeout bounds the last words to the ledger.
 	leaveTimeout = 2 * time.Second
 	// sweeperPatience is how long after its start a worker expects to hear of a
 	// sweeper.
@@ -39,7 +36,7 @@ func (b *heartbeat) introduce(ctx context.Context) bool {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		err := b.identify(ctx)
 		if err == nil {
-			err = b.beat(ctx)
+			_, err = b.heart.Beat(ctx)
 		}
 		if err == nil || ctx.Err() != nil {
 			return err == nil
@@ -65,36 +62,22 @@ func (b *heartbeat) identify(ctx context.Context) (err error) {
 
 // run beats until ctx ends.
 func (b *heartbeat) run(ctx context.Context) {
-	next := time.NewTicker(core.BeatInterval)
-	defer next.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-next.C:
-		}
-		err := b.beat(ctx)
-		switch silence := time.Since(b.spoken); {
-		case err == nil, ctx.Err() != nil:
+	b.heart.Run(ctx, func(ctx context.Context, heard beat.Heard, err error) {
+		silence, _ := b.heart.Silence()
+		switch {
+		case err == nil:
+			b.heard(ctx, heard)
 		case b.said.fresh("beat"):
 			b.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be told that this worker lives; if others can tell it so, its jobs will be taken over", "silent_for", silence.Round(time.Second), "error", err)
 		}
-	}
+	})
 }
 
-func (b *heartbeat) beat(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, beatTimeout)
-	defer cancel()
-	census, err := b.ledger.Beat(bounded, b.self)
-	if err != nil {
-		return err
-	}
-	if !b.spoken.IsZero() && time.Since(b.spoken) >= core.Silence {
+func (b *heartbeat) heard(ctx context.Context, heard beat.Heard) {
+	if heard.After >= core.Silence {
 		b.hands.forgetRecords() // what was on record may have been taken back meanwhile
 	}
-	b.spoken = time.Now()
-	b.missSweeper(ctx, census)
-	return nil
+	b.missSweeper(ctx, heard.Census)
 }
 
 // missSweeper says that there is no sweeper: without one a lost job stays lost, and
@@ -109,9 +92,7 @@ func (b *heartbeat) missSweeper(ctx context.Context, census core.Census) {
 
 // leave ends the instance.
 func (b *heartbeat) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	if err := b.ledger.Leave(ctx, b.self.ID); err != nil {
+	if err := b.heart.Leave(ctx); err != nil {
 		b.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be told that this worker has ended; it will be taken for dead instead", "error", err)
 	}
 }

@@ -112,7 +112,7 @@ func (k *keeper) hold(ctx context.Context) {
 func (k *keeper) ask(ctx context.Context, holdings []core.Holding) ([]core.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	verdicts, err := k.ledger.Hold(ctx, k.self.ID, holdings)
+	verdicts, err := k.ledger.Hold(ctx, k.heart.ID(), holdings)
 	if err == nil && len(verdicts) != len(holdings) {
 		err = fmt.Errorf("worker: the ledger returned %d verdicts for %d jobs", len(verdicts), len(holdings))
 	}
@@ -148,7 +148,7 @@ func (k *keeper) reconcile(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	if err := k.ledger.Reconcile(ctx, k.self.ID, ids); err != nil && k.said.fresh("reconcile") {
+	if err := k.ledger.Reconcile(ctx, k.heart.ID(), ids); err != nil && k.said.fresh("reconcile") {
 		k.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be told what is no longer in hand; trying again", "error", err)
 	}
 }

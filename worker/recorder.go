@@ -53,7 +53,7 @@ func newRecorder(s *shift) *recorder {
 // add queues the outcome of h. The handler's slot is free as soon as it
 // returns; h is settled when the outcome is durable.
 func (r *recorder) add(h *hand, t core.Transition, told report) {
-	t.ID, t.Attempt, t.Resend, t.Holder = h.ID, h.Attempt, h.Resend, r.self.ID
+	t.ID, t.Attempt, t.Resend, t.Holder, t.Ran = h.ID, h.Attempt, h.Resend, r.heart.ID(), h.runtime()
 	r.ledger.Announce(t)
 	select {
 	case r.in <- &outcome{hand: h, transition: t, report: told}:
@@ -180,11 +180,12 @@ func (r *recorder) record(ctx context.Context, group []*outcome) {
 	}
 }
 
-// beat writes to the ledger that this worker lives.
+// beat writes to the ledger that this worker lives. It tells whether anything can be
+// written there: the heart's own beats go on.
 func (r *recorder) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, core.BeatInterval)
 	defer cancel()
-	_, err := r.ledger.Beat(ctx, r.self)
+	_, err := r.ledger.Beat(ctx, r.heart.Self(ctx))
 	return err
 }
 

@@ -60,7 +60,7 @@ func (r *refusals) take(ctx, work context.Context) (more bool) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	jobs, err := r.ledger.Refused(bounded, r.self.ID, queues, limit)
+	jobs, err := r.ledger.Refused(bounded, r.heart.ID(), queues, limit)
 	if err != nil && ctx.Err() == nil && r.said.fresh("refused") {
 		r.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be asked for jobs that the broker refused for too long; trying again", "error", err)
 	}

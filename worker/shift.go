@@ -1,12 +1,10 @@
 package worker
 
 import (
-	"os"
 	"sync"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
+	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/internal/hook"
 	"github.com/ackbox/ackbox/internal/registry"
@@ -37,7 +35,7 @@ type entry = registry.Entry
 // shift is what the steps of one Run share. It decides nothing.
 type shift struct {
 	*setup
-	self     core.Instance
+	heart    *beat.Heart
 	hands    *hands
 	tries    failedTries
 	suspect  sync.Mutex      // held while a job runs that may be the death of its process
@@ -45,12 +43,13 @@ type shift struct {
 }
 
 func newShift(s *setup, stopping <-chan struct{}) *shift {
-	host, _ := os.Hostname() // for people: nothing depends on it
-	self := core.Instance{ID: uuid.NewString(), Role: core.RoleWorker, Host: host, PID: os.Getpid()}
+	var queues []string
 	for _, q := range s.cfg.Queues {
-		self.Queues = append(self.Queues, q.Name)
+		queues = append(queues, q.Name)
 	}
-	return &shift{setup: s, self: self, hands: newHands(), stopping: stopping}
+	n := &shift{setup: s, hands: newHands(), stopping: stopping}
+	n.heart = beat.New(s.ledger, core.RoleWorker, queues, n.detail)
+	return n
 }
 
 // isStopping reports whether nothing more is taken in.

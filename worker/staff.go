@@ -152,7 +152,7 @@ func (f *staff) attrs() []slog.Attr {
 	for _, q := range f.cfg.Queues {
 		queues = append(queues, fmt.Sprintf("%s (%d at once)", q.Name, q.Concurrency))
 	}
-	return []slog.Attr{slog.Any("queues", queues), slog.Any("kinds", f.kinds), slog.String("instance", f.self.ID)}
+	return []slog.Attr{slog.Any("queues", queues), slog.Any("kinds", f.kinds), slog.String("instance", f.heart.ID())}
 }
 
 // within waits for what finished sends, and reports whether it came in time.

@@ -91,7 +91,7 @@ func (s *starts) askFor(ctx context.Context, list []*question) {
 	for i, q := range list {
 		jobs[i] = q.job
 	}
-	standings, err := s.ledger.Start(ctx, s.self.ID, jobs)
+	standings, err := s.ledger.Start(ctx, s.heart.ID(), jobs)
 	if err == nil && len(standings) != len(list) {
 		err = fmt.Errorf("worker: the ledger returned %d standings for %d jobs", len(standings), len(list))
 	}

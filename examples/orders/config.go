@@ -29,6 +29,7 @@ type config struct {
 	databaseURL string
 	amqpURL     string
 	cancelAfter time.Duration
+	mailer      mailer
 }
 
 // does reports whether this process plays the part.
@@ -43,6 +44,7 @@ func configFromEnv(role string, args []string) (config, error) {
 		databaseURL: os.Getenv("DATABASE_URL"),
 		amqpURL:     os.Getenv("AMQP_URL"),
 		cancelAfter: 30 * time.Minute,
+		mailer:      mailer{fault: os.Getenv("MAIL_FAULT")},
 	}
 	var errs []error
 	switch role {
@@ -59,12 +61,16 @@ func configFromEnv(role string, args []string) (config, error) {
 	if c.amqpURL == "" && role != "web" {
 		errs = append(errs, errors.New("AMQP_URL is not set: want an amqp:// or amqps:// URL"))
 	}
-	if text := os.Getenv("CANCEL_AFTER"); text != "" {
+	for name, to := range map[string]*time.Duration{"CANCEL_AFTER": &c.cancelAfter, "MAIL_TAKES": &c.mailer.takes} {
+		text := os.Getenv(name)
+		if text == "" {
+			continue
+		}
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 {
-			errs = append(errs, fmt.Errorf("CANCEL_AFTER is %q: want a duration such as 30m", text))
+			errs = append(errs, fmt.Errorf("%s is %q: want a duration such as 30m", name, text))
 		}
-		c.cancelAfter = d
+		*to = d
 	}
 	return c, errors.Join(errs...)
 }

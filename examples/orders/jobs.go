@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"gorm.io/gorm"
@@ -44,7 +43,10 @@ const (
 )
 
 // confirmOrder "mails" the customer: it writes one row into mails.
-type confirmOrder struct{ db *gorm.DB }
+type confirmOrder struct {
+	db     *gorm.DB
+	mailer mailer
+}
 
 // Consume writes the mail and completes the job in one transaction, so that
 // there is one mail however often the job is delivered.
@@ -54,8 +56,8 @@ func (h *confirmOrder) Consume(ctx context.Context, job handler.Job[ConfirmOrder
 		if err := tx.First(&order, "id = ?", job.Args.OrderID).Error; err != nil {
 			return err
 		}
-		if order.Customer == "bounce" {
-			return errors.New("the mail server refuses the customer's address")
+		if err := h.mailer.send(ctx, order); err != nil {
+			return err
 		}
 		if err := tx.Create(&Mail{OrderID: order.ID}).Error; err != nil {
 			return err

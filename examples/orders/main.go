@@ -111,7 +111,7 @@ func startLoops(ctx context.Context, g *errgroup.Group, cfg config, db *gorm.DB,
 		if err != nil {
 			return err
 		}
-		handler.Register(reg, &confirmOrder{db}, handler.WithBackoff(backoff))
+		handler.Register(reg, &confirmOrder{db: db, mailer: cfg.mailer}, handler.WithBackoff(backoff))
 		handler.Register(reg, &cancelUnpaid{db})
 		w, err := worker.New(store, mq, reg, worker.Config{
 			Queues: []worker.Queue{{Name: queueOrders}},

@@ -145,12 +145,13 @@ func (s *server) placeOrder(w http.ResponseWriter, r *http.Request) {
 		if created.RowsAffected == 0 {
 			return errKnown
 		}
+		key := outbox.Key("order:" + order.ID) // what happened to this order?
 		return outbox.EnqueueAll(r.Context(), tx,
-			outbox.Item{Args: ConfirmOrder{OrderID: order.ID}, Options: []outbox.Option{outbox.MaxAttempts(confirmAttempts)}},
-			outbox.Item{Args: CancelUnpaid{OrderID: order.ID}, Options: []outbox.Option{outbox.Delay(s.cfg.cancelAfter)}},
+			outbox.Item{Args: ConfirmOrder{OrderID: order.ID}, Options: []outbox.Option{key, outbox.MaxAttempts(confirmAttempts)}},
+			outbox.Item{Args: CancelUnpaid{OrderID: order.ID}, Options: []outbox.Option{key, outbox.Delay(s.cfg.cancelAfter)}},
 			outbox.Item{
 				Args:    OrderPlaced{OrderID: order.ID, Customer: order.Customer, AmountCents: order.AmountCents},
-				Options: []outbox.Option{outbox.Event(exchangeEvents, "order.placed"), outbox.Header("source", "orders")},
+				Options: []outbox.Option{key, outbox.Event(exchangeEvents, "order.placed"), outbox.Header("source", "orders")},
 			},
 		)
 	})

@@ -6,6 +6,8 @@ import "time"
 const (
 	RoleWorker  = "worker"
 	RoleSweeper = "sweeper"
+	// RoleDispatcher beats for people to see it: it holds nothing that could be taken back.
+	RoleDispatcher = "dispatcher"
 )
 
 // Instance is one Run of a loop, as the ledger knows it: it says every BeatInterval
@@ -19,6 +21,32 @@ type Instance struct {
 	PID  int
 	// Queues are those that a worker consumes.
 	Queues []string
+	Detail Detail
+}
+
+// Detail is what people are shown of an [Instance]; nothing rests on it.
+type Detail struct {
+	// Version is the build's.
+	Version string
+	// Slots are how many handlers may run at once, InHand is how many deliveries a worker
+	// has, Overdue how many handlers have not returned long after their timeout.
+	Slots, InHand, Overdue int
+	// Trouble says what is not well; empty if nothing is.
+	Trouble string
+	// Running are the jobs that handlers have, the longest first; the ledger keeps
+	// MaxRunning of them.
+	Running []Running
+}
+
+// MaxRunning is how many running jobs an instance shows.
+const MaxRunning = 50
+
+// Running is a job that a handler has.
+type Running struct {
+	ID, Kind, Queue, Key string
+	// For is how long it has had it.
+	For     time.Duration
+	Overdue bool
 }
 
 const (

@@ -46,6 +46,7 @@ CREATE INDEX {table_name}_nacked ON {table} (queue, due_at, id) WHERE state = 'n
 CREATE INDEX {table_name}_sent ON {table} (queue, seen_at) WHERE state = 'sent' AND finished_at IS NULL;
 CREATE INDEX {table_name}_finished ON {table} (queue, finished_at) WHERE finished_at IS NOT NULL AND state <> 'dead';
 CREATE INDEX {table_name}_dead ON {table} (finished_at, id) WHERE state = 'dead';
+CREATE INDEX {table_name}_cancelled ON {table} (finished_at, id) WHERE state = 'cancelled';
 CREATE INDEX {table_name}_refused ON {table} (queue, due_at, id) WHERE state = 'refused';
 CREATE INDEX {table_name}_key ON {table} (key, id) WHERE key IS NOT NULL;
 CREATE INDEX {table_name}_held ON {table} (holder) WHERE holder IS NOT NULL AND finished_at IS NULL;

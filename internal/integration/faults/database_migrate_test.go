@@ -26,7 +26,12 @@ func migrate(ctx context.Context, cfg shop.Config) error {
 func TestMigrateTogetherAndOneKilled(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.exec(`DROP TABLE ackbox_jobs, ackbox_jobs_instances, ackbox_jobs_inbox, ackbox_jobs_migrations`)
+	s.exec(`DO $$ DECLARE name text; BEGIN
+		FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'ackbox%' LOOP
+			EXECUTE format('DROP TABLE %I', name);
+		END LOOP;
+	END $$`)
+	s.equal("tables left", s.count(`SELECT count(*) FROM pg_tables WHERE tablename LIKE 'ackbox%'`), 0)
 	// The first table's name is taken by a transaction that does not end: whoever
 	// has the lock stands still.
 	tx := s.db.WithContext(s.ctx).Begin()

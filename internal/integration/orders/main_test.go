@@ -2,11 +2,12 @@ package orders_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/ackbox/ackbox/internal/testenv/program"
 )
 
 // binary is examples/orders, built once.
@@ -18,11 +19,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "orders")
-	build := exec.Command("go", "build", "-o", binary, "./orders")
-	build.Dir = filepath.Join("..", "..", "..", "examples")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		panic("build examples/orders: " + err.Error())
+	if err := program.Build(filepath.Join("..", "..", "..", "examples"), "./orders", binary, os.Stderr); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)

@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/internal/testenv/program"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
@@ -33,7 +34,7 @@ func TestBrokerRestartedAndWorkerKilled(t *testing.T) {
 	web := start(t, "web", env...)
 	dispatcher := start(t, "dispatcher", env...)
 	worker := start(t, "worker", env...)
-	base := web.address()
+	base := address(web)
 	db := open(t, dsn)
 	listen(t, node.URL())
 
@@ -57,7 +58,7 @@ func TestBrokerRestartedAndWorkerKilled(t *testing.T) {
 	mails := func() int64 { return count(t, db, "SELECT count(*) FROM mails") }
 	killAt := mails() + 100
 	eventually(t, time.Minute, "the worker works again", atLeast(mails, killAt))
-	worker.kill()
+	worker.Kill()
 	worker = start(t, "worker", env...)
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
@@ -84,8 +85,8 @@ func TestBrokerRestartedAndWorkerKilled(t *testing.T) {
 		}
 	}
 	events(t, node.URL(), orders)
-	for _, p := range []*process{web, dispatcher, worker} {
-		p.terminate()
+	for _, p := range []*program.Process{web, dispatcher, worker} {
+		p.Terminate()
 	}
 }
 
@@ -99,7 +100,7 @@ func TestStartsWithoutBroker(t *testing.T) {
 	t.Cleanup(func() { _ = node.Remove() })
 	dsn := testenv.DatabaseURL(t)
 	all := start(t, "all", "DATABASE_URL="+dsn, "AMQP_URL="+node.URL(), "ADDR=127.0.0.1:0", "CANCEL_AFTER=1s")
-	base := all.address()
+	base := address(all)
 	ask := func(method, path, body string, want int) string {
 		t.Helper()
 		status, text, err := request(t.Context(), method, base+path, body)
@@ -162,20 +163,18 @@ func TestStartsWithoutBroker(t *testing.T) {
 		}
 	}
 	ask(http.MethodPost, "/orders/2/pay", "", http.StatusConflict)
-	all.terminate()
+	all.Terminate()
 }
 
 // What is wrong with the configuration is said at once.
 func TestBadConfiguration(t *testing.T) {
-	p := start(t, "cook", "DATABASE_URL=", "AMQP_URL=", "CANCEL_AFTER=soon")
-	if err := <-p.done; err == nil {
+	p := start(t, "cook", "DATABASE_URL=", "AMQP_URL=", "CANCEL_AFTER=soon", "MAIL_TAKES=-1s")
+	if err := p.Wait(); err == nil {
 		t.Error("it ended with status 0")
-	} else {
-		p.done <- err
 	}
-	for _, want := range []string{"-role", "DATABASE_URL", "AMQP_URL", "CANCEL_AFTER"} {
-		if !strings.Contains(p.log.String(), want) {
-			t.Errorf("%s is not named in: %s", want, p.log.String())
+	for _, want := range []string{"-role", "DATABASE_URL", "AMQP_URL", "CANCEL_AFTER", "MAIL_TAKES"} {
+		if !strings.Contains(p.Log(), want) {
+			t.Errorf("%s is not named in: %s", want, p.Log())
 		}
 	}
 }

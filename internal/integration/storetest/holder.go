@@ -12,6 +12,20 @@ import (
 // side is the quoted name of a table beside the jobs table.
 func (e *env) side(name string) string { return strings.TrimSuffix(e.table(), `"`) + "_" + name + `"` }
 
+// bare is side without the schema.
+func (e *env) bare(name string) string {
+	side := e.side(name)
+	return side[strings.LastIndex(side, ".")+1:]
+}
+
+// inSchema is the name of a table in the schema of the jobs table.
+func (e *env) inSchema(name string) string {
+	if e.base.Schema == "" {
+		return name
+	}
+	return `"` + e.base.Schema + `".` + name
+}
+
 func (e *env) instances() string { return e.side("instances") }
 
 // instance announces a new instance and returns its id.

@@ -37,7 +37,6 @@ func notMigrated(e *env) {
 			"Hold":     func() error { _, err := s.Hold(e.ctx, id, []core.Holding{{ID: id, Attempt: 1}}); return err },
 			"TakeBack": func() error { _, err := s.TakeBack(e.ctx, 1); return err },
 			"Get":      func() error { _, err := s.Get(e.ctx, id); return err },
-			"List":     func() error { _, err := s.List(e.ctx, outbox.Filter{}, "", 100); return err },
 			"Requeue":  func() error { _, err := s.Requeue(e.ctx, id); return err },
 			"Refused":  func() error { _, err := s.Refused(e.ctx, id, []string{"default"}, 1); return err },
 			"Finish": func() error {
@@ -59,6 +58,11 @@ func notMigrated(e *env) {
 			calls["Complete of a message"] = func() error {
 				return e.db.Transaction(func(tx *gorm.DB) error { return s.Complete(e.handling(message("q", "1", 0), nil), tx) })
 			}
+			// Of an older table they read no row, and so no column that is missing.
+			calls["List"] = func() error { _, err := s.List(e.ctx, outbox.Filter{}, "", 100); return err }
+			calls["Count"] = func() error { _, err := s.Count(e.ctx, outbox.Filter{}); return err }
+			calls["GivenUp"] = func() error { _, _, err := s.GivenUp(e.ctx, outbox.Filter{}); return err }
+			calls["QueueStatus"] = func() error { _, err := s.QueueStatus(e.ctx); return err }
 			calls["Counts"] = func() error { _, err := s.Counts(e.ctx); return err }
 			calls["Cancel"] = func() error { _, err := s.Cancel(e.ctx, id); return err }
 			calls["Enqueue"] = func() error {

@@ -60,7 +60,7 @@ func list(e *env) {
 	call(outbox.Filter{State: ackbox.Done}, 100)
 	call(outbox.Filter{Queue: "mail"}, 100, ids[0], ids[2], ids[4])
 	call(outbox.Filter{Kind: "other"}, 100, ids[5])
-	call(outbox.Filter{State: ackbox.Pending, Queue: "mail", Kind: "note"}, 100, ids[2], ids[4])
+	call(outbox.Filter{State: ackbox.Pending, Queue: "mail", Kind: "note"}, 100, ids[4], ids[2])
 	call(outbox.Filter{Queue: "' OR '1'='1"}, 100)
 	for _, bad := range []outbox.Filter{{State: "lost"}, {Queue: "\x00"}, {Kind: "\xff"}} {
 		_, err := s.List(e.ctx, bad, "", 100)
@@ -109,22 +109,26 @@ func requeue(e *env) {
 		e.Errorf("requeued %d with a bad id, %v", n, err)
 	}
 	e.wantState(ackbox.Dead, dead)
-	if n, err := s.Requeue(e.ctx, append(ids, outbox.NewID(), dead)...); n != 1 || err != nil {
+	cancelled := ids[slices.Index(ackbox.States(), ackbox.Cancelled)]
+	if n, err := s.Requeue(e.ctx, append(ids, outbox.NewID(), dead)...); n != 2 || err != nil {
 		e.Fatalf("requeued %d, %v", n, err)
 	}
 	got := e.get(dead)
 	if got.State != ackbox.Pending || got.Attempt != 8 || got.AttemptsBefore != 7 || got.PublishAttempt != 0 || got.Resend != 0 || got.FinishedAt != nil ||
 		got.Holder != "" || got.StartedAt != nil || got.Starts != 0 ||
-		got.LastError != "why" || len(got.History) != 1 {
+		got.LastError != "why" || len(got.History) != 2 {
 		e.Errorf("requeued %+v", got)
 	}
 	e.near("requeued job due", got.DueAt, 0)
+	if got := e.get(cancelled); got.State != ackbox.Pending || got.Attempt != 8 || got.FinishedAt != nil {
+		e.Errorf("requeued after it was cancelled: %+v", got)
+	}
 	for i, state := range ackbox.States() {
-		if ids[i] != dead {
+		if ids[i] != dead && ids[i] != cancelled {
 			e.wantState(state, ids[i])
 		}
 	}
-	if n, err := s.Requeue(e.ctx, dead); n != 0 || err != nil {
+	if n, err := s.Requeue(e.ctx, dead, cancelled); n != 0 || err != nil {
 		e.Errorf("requeued twice: %d, %v", n, err)
 	}
 	var claimed ackbox.Job

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ackbox/ackbox/internal/testenv/browser"
 	"github.com/ackbox/ackbox/internal/testenv/filelock"
 	"github.com/ackbox/ackbox/internal/testenv/workspace"
 )
@@ -117,6 +118,8 @@ func (r Root) plan(ctx context.Context, command []string) (plan, error) {
 			"PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
 			"GOPATH=/go", "GOMODCACHE=/go/pkg/mod", "GOCACHE=/go/cache", "GOPROXY=off", "GOTOOLCHAIN=local",
 			"GOFLAGS=-buildvcs=false", "CGO_ENABLED=0",
+			// Pages do not depend on the servers' release.
+			browser.Var + "=" + browser.None,
 		},
 	}, nil
 }

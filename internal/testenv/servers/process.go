@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -50,6 +51,7 @@ func launch(c command) (Process, error) {
 	cmd := exec.Command(c.path, c.args...) //nolint:noctx // it shall outlive us
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = c.env, c.dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.user.credential()}
+	keepInherited()
 	if err := errors.Join(cmd.Start(), log.Close()); err != nil {
 		return Process{}, fmt.Errorf("start %s: %w", c.path, err)
 	}
@@ -58,6 +60,21 @@ func launch(c command) (Process, error) {
 		p.Birth = now.birth
 	}
 	return p, cmd.Process.Release()
+}
+
+// keepInherited keeps to ourselves what whoever started us has left open: a server
+// outlives us, and with it a lock that flock(1) holds, or the pipe that somebody reads
+// to its end.
+func keepInherited() {
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return // nothing can be said of them
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // launched calls a node's hook, if it has one.

@@ -4,6 +4,8 @@ package servers
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,5 +150,37 @@ func TestParseStat(t *testing.T) {
 		if e, err := parseStat(bad); err == nil {
 			t.Errorf("parseStat(%q) = %+v, want an error", bad, e)
 		}
+	}
+}
+
+// A server has nothing of its starter's, whose lock it would hold for as long as it
+// lives. Not parallel: what others start meanwhile would have it too.
+func TestServersInheritNothing(t *testing.T) {
+	var ends [2]int
+	if err := syscall.Pipe(ends[:]); err != nil { // which children inherit
+		t.Fatal(err)
+	}
+	read := os.NewFile(uintptr(ends[0]), "read")
+	defer func() { _ = read.Close() }()
+	p := shell(t, "sleep 60 & wait")
+	family(t, p) // it runs, and has opened and closed what it wants to
+	if err := syscall.Close(ends[1]); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { // ends with the pipe, or with the process
+		_, err := read.Read(make([]byte, 1))
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+	case <-time.After(10 * time.Second):
+		if err := p.kill(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("the process held its starter's pipe until it was killed: %v", <-ended)
 	}
 }

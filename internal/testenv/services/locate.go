@@ -10,6 +10,7 @@ import (
 
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/internal/testenv/apt"
+	"github.com/ackbox/ackbox/internal/testenv/browser"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
@@ -42,6 +43,7 @@ type machine struct {
 	findPgBouncer func() (string, error)
 	findNode      func() (string, error)
 	findPika      func() (string, error)
+	findBrowser   func() (string, error)
 	docker        func(context.Context) bool
 	installable   func() bool
 	install       func(ctx context.Context, log string, packages ...string) error
@@ -127,6 +129,7 @@ func thisMachine(getenv func(string) string) machine {
 		findPgBouncer: servers.FindPgBouncer,
 		findNode:      findNode,
 		findPika:      findPika,
+		findBrowser:   browser.Find,
 		docker:        dockerAnswers,
 		installable:   apt.Usable,
 		install:       apt.Install,

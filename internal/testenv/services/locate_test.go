@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ackbox/ackbox/internal/testenv"
+	"github.com/ackbox/ackbox/internal/testenv/browser"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
@@ -32,6 +33,7 @@ func fakeMachine(env map[string]string, has ...string) (machine, *[]string) {
 		findPgBouncer: find("bouncer", "pgbouncer"),
 		findNode:      find("node", "nodejs"),
 		findPika:      find("pika", "python3-pika"),
+		findBrowser:   find("chromium", "chromium"),
 		docker:        func(context.Context) bool { return slices.Contains(has, "docker") },
 		installable:   func() bool { return slices.Contains(has, "apt") },
 		install: func(_ context.Context, _ string, packages ...string) error {
@@ -51,13 +53,13 @@ func TestEachServerIsLookedForOnItsOwn(t *testing.T) {
 		postgres, rabbit sourceKind
 		installs         []string
 	}{
-		"the environment first":      {both, []string{"postgres", "rabbit", "bouncer", "node", "pika", "docker", "apt"}, environment, environment, nil},
+		"the environment first":      {both, []string{"postgres", "rabbit", "bouncer", "node", "pika", "chromium", "docker", "apt"}, environment, environment, nil},
 		"one from the environment":   {database, []string{"postgres", "rabbit"}, environment, local, nil},
 		"programs before Docker":     {nil, []string{"postgres", "rabbit", "docker"}, local, local, nil},
 		"Docker for what is missing": {nil, []string{"postgres", "docker"}, local, docker, nil},
-		"packages before Docker":     {nil, []string{"postgres", "docker", "apt"}, local, local, []string{"rabbitmq-server", "pgbouncer", "nodejs", "python3-pika"}},
-		"packages for fault tests":   {both, []string{"docker", "apt"}, environment, environment, []string{"postgresql", "rabbitmq-server", "pgbouncer", "nodejs", "python3-pika"}},
-		"packages for all":           {nil, []string{"apt"}, local, local, []string{"postgresql", "rabbitmq-server", "pgbouncer", "nodejs", "python3-pika"}},
+		"packages before Docker":     {nil, []string{"postgres", "docker", "apt"}, local, local, []string{"rabbitmq-server", "pgbouncer", "nodejs", "python3-pika", "chromium"}},
+		"packages for fault tests":   {both, []string{"docker", "apt"}, environment, environment, []string{"postgresql", "rabbitmq-server", "pgbouncer", "nodejs", "python3-pika", "chromium"}},
+		"packages for all":           {nil, []string{"apt"}, local, local, []string{"postgresql", "rabbitmq-server", "pgbouncer", "nodejs", "python3-pika", "chromium"}},
 	} {
 		on, installed := fakeMachine(tc.env, tc.has...)
 		s, err := Manager{Out: io.Discard}.locate(t.Context(), on)
@@ -138,11 +140,25 @@ func TestPackagesAreTriedOneByOne(t *testing.T) {
 	if err := m.install(t.Context(), on); !errors.Is(err, unknown) || strings.Contains(err.Error(), "RabbitMQ") {
 		t.Errorf("install: %v", err)
 	}
-	if !slices.Equal(*installed, []string{"postgresql", "rabbitmq-server", "nodejs", "python3-pika"}) {
+	if !slices.Equal(*installed, []string{"postgresql", "rabbitmq-server", "nodejs", "python3-pika", "chromium"}) {
 		t.Errorf("installed %v", *installed)
 	}
 	if s, err := m.locate(t.Context(), on); err != nil || s.postgres.kind != local || s.rabbitmq.kind != local {
 		t.Errorf("PostgreSQL from %q, RabbitMQ from %q, %v", s.postgres.kind, s.rabbitmq.kind, err)
+	}
+}
+
+// Where no test looks at pages, no browser is fetched.
+func TestBrowserIsInstalledUnlessNoneIsWanted(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{"": {"chromium"}, browser.None: nil} {
+		on, installed := fakeMachine(map[string]string{browser.Var: value}, "postgres", "rabbit", "bouncer", "node", "pika", "apt")
+		if _, err := (Manager{Out: io.Discard}).locate(t.Context(), on); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(*installed, want) {
+			t.Errorf("%s=%q: installed %v, want %v", browser.Var, value, *installed, want)
+		}
 	}
 }
 

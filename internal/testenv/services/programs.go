@@ -10,29 +10,34 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ackbox/ackbox/internal/testenv/browser"
 	"github.com/ackbox/ackbox/internal/testenv/filelock"
 	"github.com/ackbox/ackbox/internal/testenv/servers"
 )
 
 // program is what tests start themselves, wherever the shared servers come from: a
-// server's programs, or a language in which a client is written.
+// server's programs, a language in which a client is written, or the browser.
 type program struct {
 	name, pkg string // Debian's package
 	find      func() (string, error)
 }
 
 func (on machine) programs() []program {
-	return []program{
+	all := []program{
 		{"PostgreSQL", "postgresql", on.findPostgres},
 		{"RabbitMQ", "rabbitmq-server", on.findRabbitMQ},
 		{"PgBouncer", "pgbouncer", on.findPgBouncer},
 		{"Node.js", "nodejs", on.findNode},
 		{"Python's pika", "python3-pika", on.findPika},
 	}
+	if on.getenv(browser.Var) != browser.None {
+		all = append(all, program{"Chromium", "chromium", on.findBrowser})
+	}
+	return all
 }
 
-// Install finds the programs of PostgreSQL, RabbitMQ, PgBouncer, Node.js and Python's
-// pika on this machine, installs those that are missing if it can, and says where each is.
+// Install finds the programs of PostgreSQL, RabbitMQ, PgBouncer, Node.js, Python's
+// pika and Chromium on this machine, installs those that are missing if it can, and says where each is.
 // It starts nothing. One that is not there in the end is an error.
 func (m Manager) Install(ctx context.Context) error { return m.install(ctx, thisMachine(os.Getenv)) }
 

@@ -1,0 +1,130 @@
+package command
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/ackbox/ackbox/outbox"
+)
+
+const (
+	aboutLedger = "jobs and instances"
+	// patience is how long a job may be where it is before it is a suspect.
+	patience = time.Minute
+	// consumerTimeout is RabbitMQ's default: a delivery that is not acknowledged by then ends
+	// its channel.
+	consumerTimeout = 30 * time.Minute
+)
+
+// judgeLedger says what is to be said of jobs and of who works on them.
+func (a *app) judgeLedger(ctx context.Context, list *findings, s *outbox.Store) {
+	unknown := func(what string, err error) {
+		list.add(note, aboutLedger, "", "not checked: %s: %s", what, a.conceal(err.Error()))
+	}
+	unattended, err := s.Unattended(ctx)
+	if err != nil {
+		unknown("queues that nobody serves", err)
+	}
+	for _, u := range unattended {
+		if u.Due > 0 {
+			list.add(bad, aboutLedger, "see that a dispatcher runs, and what it logs; 'ackbox queues list' says whether the queue is paused", "queue %s: %s jobs have been due for over a minute, and none was sent", dash(u.Queue), atLeast(u.Due))
+		}
+		if u.Sent > 0 {
+			list.add(bad, aboutLedger, "start a worker for this queue", "queue %s: %s jobs were sent over a minute ago, and no living worker consumes it", dash(u.Queue), atLeast(u.Sent))
+		}
+	}
+	if err == nil && len(unattended) == 0 {
+		list.add(good, aboutLedger, "", "every queue with jobs is served")
+	}
+	balances, err := s.Balances(ctx, patience, 1)
+	if err != nil {
+		unknown("suspects", err)
+	}
+	for i := range balances {
+		judgeBalance(list, &balances[i])
+	}
+	instances, err := s.Instances(ctx)
+	if err != nil {
+		unknown("instances", err)
+	} else {
+		judgeInstances(list, instances)
+	}
+	now := time.Now()
+	stats, err := s.Stats(ctx, outbox.StatsQuery{From: now.Add(-24 * time.Hour), To: now, Step: time.Minute})
+	if err != nil {
+		unknown("how long jobs run", err)
+		return
+	}
+	judgeRuns(list, stats, instances, now)
+}
+
+// atLeast is a count that ends at a thousand.
+func atLeast(n int) string {
+	if n >= 1000 {
+		return "1000+"
+	}
+	return strconv.Itoa(n)
+}
+
+func judgeBalance(list *findings, b *outbox.Balance) {
+	if b.Refused > 0 {
+		list.add(bad, aboutLedger, "mend the queue or the exchange, then: ackbox jobs run-now --state refused --queue "+b.Queue,
+			"queue %s: the broker has refused %d jobs for so long that it is not asked any more", b.Queue, b.Refused)
+	}
+	for _, x := range b.Suspects {
+		switch x.Why {
+		case outbox.Orphaned:
+			list.add(warn, aboutLedger, "see that a sweeper runs: it takes such jobs back", "queue %s: job %s is held by instance %s, which is silent or gone", b.Queue, x.ID, x.Holder)
+		case outbox.Crashing:
+			list.add(bad, aboutLedger, "ackbox jobs show "+x.ID+"; see whether it makes the process run out of memory",
+				"queue %s: job %s (%s) was begun %d times without an outcome: it may end the processes that run it", b.Queue, x.ID, x.Kind, x.Starts)
+		case outbox.Late, outbox.Adrift, outbox.Unroutable: // counted above, or compared by verify
+		}
+	}
+}
+
+func judgeInstances(list *findings, instances []outbox.Instance) {
+	alive := make(map[string]int)
+	for i := range instances {
+		x := &instances[i]
+		name := x.Role + " on " + x.Host
+		if !x.Alive {
+			list.add(warn, aboutLedger, "see whether its process lives, and reaches the database; a living sweeper takes its jobs back", "%s (process %d) has been silent since %s", name, x.PID, stamp(&x.SeenAt))
+			continue
+		}
+		alive[x.Role]++
+		if x.Trouble != "" {
+			list.add(bad, aboutLedger, "", "%s (process %d): %s", name, x.PID, x.Trouble)
+		}
+		if x.Overdue > 0 {
+			list.add(bad, aboutLedger, "its handlers ignore their context: take a goroutine dump, then restart it; the jobs run again", "%s (process %d): %d handlers have not returned long after their timeout", name, x.PID, x.Overdue)
+		}
+	}
+	for _, role := range []string{"dispatcher", "worker", "sweeper"} {
+		if alive[role] == 0 {
+			list.add(warn, aboutLedger, "start one", "no %s says that it lives", role)
+			continue
+		}
+		list.add(good, aboutLedger, "", "alive: %d × %s", alive[role], role)
+	}
+}
+
+// judgeRuns compares the longest run with the time after which RabbitMQ takes a delivery back.
+func judgeRuns(list *findings, stats []outbox.Stat, instances []outbox.Instance, now time.Time) {
+	var longest time.Duration
+	for i := range stats {
+		longest = max(longest, stats[i].Run.Quantile(1))
+	}
+	for i := range instances {
+		for _, r := range instances[i].Running {
+			longest = max(longest, now.Sub(r.Since))
+		}
+	}
+	if longest > consumerTimeout*2/3 {
+		list.add(warn, aboutLedger, "set consumer_timeout in rabbitmq.conf to more than twice the longest job's timeout, or split the job",
+			"jobs run for up to %s; RabbitMQ's consumer_timeout, 30 minutes unless set, ends the channel of a delivery that takes longer", span(longest))
+		return
+	}
+	list.add(good, aboutLedger, "", "no job ran for longer than %s in a day; RabbitMQ's consumer_timeout is 30 minutes unless set", span(longest))
+}

@@ -1,0 +1,137 @@
+// Package beat is how a loop tells the ledger that it is alive: the same for dispatcher,
+// worker and sweeper.
+package beat
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ackbox/ackbox/internal/core"
+)
+
+// Ledger is told.
+type Ledger interface {
+	// Beat says that an instance lives, and learns who else does.
+	Beat(ctx context.Context, self core.Instance) (core.Census, error)
+	// Leave says that it has ended.
+	Leave(ctx context.Context, id string) error
+}
+
+// Heart beats for one Run of a loop. Safe for concurrent use.
+type Heart struct {
+	ledger Ledger
+	self   core.Instance
+	detail func(context.Context) core.Detail
+	// spoken is when the ledger last heard it, in nanoseconds since began; 0 before.
+	spoken atomic.Int64
+	began  time.Time
+}
+
+// New returns the heart of a new instance. detail, unless it is nil, is called for each
+// beat: what it returns gets the build's version added.
+func New(ledger Ledger, role string, queues []string, detail func(context.Context) core.Detail) *Heart {
+	host, _ := os.Hostname() // for people: nothing depends on it
+	return &Heart{
+		ledger: ledger,
+		self:   core.Instance{ID: uuid.NewString(), Role: role, Host: host, PID: os.Getpid(), Queues: queues},
+		detail: detail,
+		began:  time.Now(),
+	}
+}
+
+// ID is the instance's.
+func (h *Heart) ID() string { return h.self.ID }
+
+// Self is what a beat says of the instance now.
+func (h *Heart) Self(ctx context.Context) core.Instance {
+	self := h.self
+	if h.detail != nil {
+		self.Detail = h.detail(ctx)
+	}
+	self.Detail.Version = version()
+	return self
+}
+
+// timeout bounds one beat: a late one is better than none.
+const timeout = core.Silence / 3
+
+// Heard is what a beat that came through has brought.
+type Heard struct {
+	core.Census
+	// After is for how long the ledger had not heard the instance; 0 for its first beat.
+	After time.Duration
+}
+
+// Beat beats once.
+func (h *Heart) Beat(ctx context.Context) (Heard, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	census, err := h.ledger.Beat(ctx, h.Self(ctx))
+	if err != nil {
+		return Heard{}, err
+	}
+	now := max(1, time.Since(h.began))
+	heard := Heard{Census: census}
+	if before := h.spoken.Swap(int64(now)); before > 0 {
+		heard.After = now - time.Duration(before)
+	}
+	return heard, nil
+}
+
+// Run beats every core.BeatInterval until ctx ends, and calls heard with what came of it,
+// but not any more when ctx has ended.
+func (h *Heart) Run(ctx context.Context, heard func(context.Context, Heard, error)) {
+	next := time.NewTicker(core.BeatInterval)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+		of, err := h.Beat(ctx)
+		if ctx.Err() == nil {
+			heard(ctx, of, err)
+		}
+	}
+}
+
+// Silence is for how long the ledger has not heard it. heard is false of one that it has
+// never heard: then it is the time since New.
+func (h *Heart) Silence() (silence time.Duration, heard bool) {
+	spoken := h.spoken.Load()
+	return time.Since(h.began) - time.Duration(spoken), spoken > 0
+}
+
+// leaveTimeout bounds the last word.
+const leaveTimeout = 2 * time.Second
+
+// Leave says, though ctx may have ended, that the instance has ended.
+func (h *Heart) Leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	return h.ledger.Leave(ctx, h.self.ID)
+}
+
+// version is the program's, as Go has stamped it: that of its module, or else the commit.
+var version = sync.OnceValue(func() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+})
