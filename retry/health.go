@@ -26,3 +26,5 @@ func (s *Sweeper) Health(context.Context) ackbox.Health {
 	}
 	return h
 }
+
+var _ ackbox.HealthChecker = (*Sweeper)(nil)

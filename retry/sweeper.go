@@ -17,11 +17,11 @@ import (
 // Sweeper runs the sweeps of one jobs table. Run it in every instance: sweeps
 // of several instances do not disturb each other.
 type Sweeper struct {
-	store   Store
-	broker  Broker
-	cfg     Config
-	life    beat.Life
-	heart   atomic.Pointer[beat.Heart] // of the last Run
+	store  Store
+	broker Broker
+	cfg    Config
+	life   beat.Life
+	heart  atomic.Pointer[beat.Heart] // of the last Run
 
 	mu       sync.Mutex // serialises Resend, guards suspects
 	suspects map[string]suspicion

@@ -52,3 +52,5 @@ func (s *hands) overdue(now time.Time) map[string]int {
 	}
 	return counts
 }
+
+var _ ackbox.HealthChecker = (*Worker)(nil)
