@@ -66,8 +66,12 @@ type ledger struct {
 	beat     func() (core.Census, error)
 	who      func() (string, error)
 	told     core.Detail // by the last beat
-	released chan struct{}
-	starts   [][]string // the ids of each call of Start
+	ran      []core.Ran
+	written  []bool // for each call of WriteStats whether it was for all
+	// unwritten is what WriteStats returns.
+	unwritten error
+	released  chan struct{}
+	starts    [][]string // the ids of each call of Start
 }
 
 // set changes what the ledger says.
@@ -225,6 +229,17 @@ func (l *ledger) Beat(_ context.Context, self core.Instance) (core.Census, error
 		return beat()
 	}
 	return core.Census{Sweepers: 1}, nil
+}
+
+// Ran implements worker.Ledger.
+func (l *ledger) Ran(r core.Ran) { l.set(func(l *ledger) { l.ran = append(l.ran, r) }) }
+
+// WriteStats implements worker.Ledger.
+func (l *ledger) WriteStats(_ context.Context, all bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written = append(l.written, all)
+	return l.unwritten
 }
 
 // Leave implements worker.Ledger.

@@ -53,6 +53,7 @@ func newShift(s *setup, stopping <-chan struct{}) *shift {
 		n.gates[queue] = new(gate)
 	}
 	n.heart = beat.New(s.ledger, core.RoleWorker, queues, n.detail)
+	n.heart.Stats = s.ledger
 	return n
 }
 

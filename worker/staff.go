@@ -86,6 +86,7 @@ func (f *staff) run(ctx context.Context) error {
 	stopService()
 	err = errors.Join(err, services.Wait())
 	f.copier.held.Wait()
+	f.heartbeat.writeLast(ctx)
 	if leaves {
 		f.heartbeat.leave(ctx)
 	}
