@@ -36,10 +36,10 @@ func TestPauseOverAllInstances(t *testing.T) {
 	inQueue := func(want int) func() error {
 		return func() error {
 			n, err := mq.Waiting(s.ctx, ackbox.DefaultQueue)
-			if err != nil || n != want {
-				return fmt.Errorf("%d messages wait in the queue (%v), want %d", n, err, want)
+			if err == nil && n != want {
+				err = fmt.Errorf("%d messages wait in the queue, want %d", n, want)
 			}
-			return nil
+			return err
 		}
 	}
 	s.sees("one runs in each worker", func() bool { return blocks.running() == workers })
