@@ -95,7 +95,7 @@ var ledger = []mutant{
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
-		9, "begin with the first try again when a job is requeued", "outbox/statements.go",
+		9, "begin with the first try again when a job is requeued", "outbox/actsql.go",
 		"attempt = attempt + 1, attempts_before = attempt, publish_attempt", "attempt = 1, attempts_before = 0, publish_attempt",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
