@@ -102,6 +102,7 @@ func badDay(now time.Time) *fake {
 	f.operations = []outbox.Operation{
 		{ID: operationID, Action: outbox.ActionRequeue, Filter: &filter, State: outbox.OperationRunning, By: "ada@example.com", Reason: "the mail server is back", CreatedAt: ago(40 * time.Second), UpdatedAt: ago(time.Second), Expected: outbox.Count{N: 10000, More: true}, Changed: 3500, LookedAt: 3600},
 		{ID: jobID(8001), Action: outbox.ActionPause, Queue: "search", State: outbox.OperationDone, By: "ada@example.com", Reason: "the index is rebuilt", CreatedAt: ago(9 * time.Minute), UpdatedAt: ago(9 * time.Minute), FinishedAt: p(ago(9 * time.Minute)), Changed: 1},
+		{ID: jobID(8004), Action: outbox.ActionStop, IDs: []string{jobID(8003)}, State: outbox.OperationDone, By: "ada@example.com", CreatedAt: ago(26 * time.Hour), FinishedAt: p(ago(26 * time.Hour)), Changed: 1},
 		{ID: jobID(8002), Action: outbox.ActionCancel, IDs: []string{jobID(3000)}, State: outbox.OperationDone, By: "ada@example.com", CreatedAt: ago(time.Hour), FinishedAt: p(ago(time.Hour)), Changed: 1},
 		{ID: jobID(8003), Action: outbox.ActionDelete, Filter: &filter, State: outbox.OperationStopped, By: hostile, CreatedAt: ago(26 * time.Hour), FinishedAt: p(ago(26 * time.Hour)), Expected: outbox.Count{N: 800}, Changed: 500, LookedAt: 500},
 	}
