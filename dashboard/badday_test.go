@@ -120,6 +120,9 @@ func busy(q outbox.StatsQuery) []outbox.Stat {
 			wave := 1 + 0.5*math.Sin(float64(at.Unix())/1500+float64(i))
 			n := int64(wave * float64(240-60*i) * (0.85 + 0.3*r.Float64()) * q.Step.Minutes())
 			s := outbox.Stat{At: at, Queue: queue, Enqueued: n, Sent: n, Done: n}
+			if queue == "" {
+				s.Done = 0
+			}
 			if back := q.To.Sub(at); queue == "mail" && back < 22*time.Minute && back > 4*time.Minute {
 				s.Done, s.Failed, s.Dead = n/3, n/5, 3
 			}
