@@ -28,18 +28,19 @@ type write struct {
 
 func (d *Dashboard) writes() map[string]write {
 	return map[string]write{
-		"/requeue":              {Requeue, d.change("requeue", d.ledger.Requeue)},
-		"/run-now":              {Requeue, d.change("run-now", d.ledger.RunNow)},
-		"/reschedule":           {Requeue, d.reschedule},
-		"/cancel":               {Cancel, d.change("cancel", d.ledger.Cancel)},
-		"/delete":               {Delete, d.change("delete", d.ledger.Delete)},
-		"/pause":                {Pause, d.pause},
-		"/resume":               {Pause, d.resume},
-		"/bulk":                 {Read, d.start}, // its action says what else it needs
-		"/operations/{id}/stop": {Read, d.stop},  // likewise
-		"/dead/requeue":         {Requeue, d.changeDead("dead-requeue", d.requeueDead)},
-		"/dead/delete":          {Delete, d.changeDead("dead-delete", d.deleteDead)},
-		"/theme":                {Read, d.theme},
+		"/requeue":                  {Requeue, d.change("requeue", d.ledger.Requeue)},
+		"/run-now":                  {Requeue, d.change("run-now", d.ledger.RunNow)},
+		"/reschedule":               {Requeue, d.reschedule},
+		"/cancel":                   {Cancel, d.change("cancel", d.ledger.Cancel)},
+		"/delete":                   {Delete, d.change("delete", d.ledger.Delete)},
+		"/pause":                    {Pause, d.pause},
+		"/resume":                   {Pause, d.resume},
+		"/bulk":                     {Read, d.start},                                 // its action says what else it needs
+		"/operations/{id}/stop":     {Read, d.steer("stop", d.ledger.StopOperation)}, // likewise
+		"/operations/{id}/continue": {Read, d.steer("continue", d.ledger.ContinueOperation)},
+		"/dead/requeue":             {Requeue, d.changeDead("dead-requeue", d.requeueDead)},
+		"/dead/delete":              {Delete, d.changeDead("dead-delete", d.deleteDead)},
+		"/theme":                    {Read, d.theme},
 	}
 }
 

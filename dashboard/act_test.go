@@ -30,6 +30,7 @@ func TestActions(t *testing.T) {
 		{"pause", url.Values{"queue": {"mail"}, "reason": {" it rains "}}, "pause mail: it rains", "Paused."},
 		{"resume", url.Values{"queue": {"mail"}}, "resume mail", "Resumed."},
 		{"operations/" + operationID + "/stop", nil, "stop " + operationID, "Stopped."},
+		{"operations/" + jobID(8003) + "/continue", nil, "continue " + jobID(8003), "It goes on from where it was."},
 	} {
 		s := newSite(t, dashboard.Everything)
 		form := url.Values{"back": {"jobs?state=dead&q=kind%3Aa&did=cancel&changed=7&of=7"}}

@@ -123,6 +123,13 @@ func (s situation) queue(q outbox.QueueStatus) []attention {
 			Todo: s.whyLate(), Link: "jobs?" + query("state", "pending", "q", "queue:"+quoted(q.Queue)), LinkText: "The jobs",
 		})
 	}
+	if !q.OldestSent.IsZero() && q.Consumers > 0 && q.Paused == nil && s.now.Sub(q.OldestSent) >= 10*s.late {
+		all = append(all, attention{
+			Level: "warn", Title: "Workers do not keep up with " + name,
+			Text: "The oldest message has waited " + span(s.now.Sub(q.OldestSent)) + " at the broker.",
+			Todo: "Give the queue more slots or workers, or see why its jobs take so long.", Link: "instances", LinkText: "Instances",
+		})
+	}
 	if q.Queue != "" && q.Consumers == 0 && q.Sent.N > 0 && q.Paused == nil {
 		all = append(all, attention{
 			Level: "bad", Title: "Nobody consumes " + name, Text: plural(int64(q.Sent.N), "job is", "jobs are") + " on the broker and no living worker takes them.",

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -140,18 +141,21 @@ func unconfirmed(page bulkPage, expected, confirm string) string {
 	return ""
 }
 
-func (d *Dashboard) stop(w http.ResponseWriter, r *request) error {
-	id := r.PathValue("id")
-	op, err := d.ledger.Operation(r.Context(), id)
-	if err != nil {
-		return fmt.Errorf("stop: %w", err)
+// steer stops an operation, or has it go on, for who might have begun it.
+func (d *Dashboard) steer(deed string, do func(ctx context.Context, id string) error) action {
+	return func(w http.ResponseWriter, r *request) error {
+		id := r.PathValue("id")
+		op, err := d.ledger.Operation(r.Context(), id)
+		if err != nil {
+			return fmt.Errorf("%s: %w", deed, err)
+		}
+		needed := needs(op.Action)
+		if !r.viewer.allows(needed) {
+			d.page(w, r, http.StatusForbidden, "error", problem{http.StatusForbidden, http.StatusText(http.StatusForbidden), whyNot(r.viewer, needed)})
+			return nil
+		}
+		return d.did(w, r, deed, changed{1, 1}, do(r.Context(), id))
 	}
-	needed := needs(op.Action)
-	if !r.viewer.allows(needed) {
-		d.page(w, r, http.StatusForbidden, "error", problem{http.StatusForbidden, http.StatusText(http.StatusForbidden), whyNot(r.viewer, needed)})
-		return nil
-	}
-	return d.did(w, r, "stop", changed{1, 1}, d.ledger.StopOperation(r.Context(), id))
 }
 
 // operationsPage is what people did.

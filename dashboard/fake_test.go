@@ -90,16 +90,16 @@ func (f *fake) Count(_ context.Context, filter outbox.Filter) (outbox.Count, err
 
 func (f *fake) GivenUp(_ context.Context, filter outbox.Filter) ([]outbox.Group, int, error) {
 	groups := map[string]*outbox.Group{}
-	searched := 0
+	n := 0
 	for _, e := range f.jobs {
 		if e.State != ackbox.Dead {
 			continue
 		}
-		searched++
 		filter.State = ackbox.Dead
 		if !matches(filter, e) {
 			continue
 		}
+		n++
 		first, _, _ := strings.Cut(e.LastError, "\n")
 		g := groups[e.Kind+first]
 		if g == nil {
@@ -119,7 +119,7 @@ func (f *fake) GivenUp(_ context.Context, filter outbox.Filter) ([]outbox.Group,
 		all = append(all, *g)
 	}
 	slices.SortFunc(all, func(a, b outbox.Group) int { return b.N - a.N })
-	return all, searched, f.fails
+	return all, n, f.fails
 }
 
 func (f *fake) QueueStatus(context.Context) ([]outbox.QueueStatus, error) { return f.queues, f.fails }
@@ -197,6 +197,11 @@ func (f *fake) StartOperation(ctx context.Context, action outbox.Action, filter 
 
 func (f *fake) StopOperation(ctx context.Context, id string) error {
 	f.called(ctx, "stop %s", id)
+	return f.fails
+}
+
+func (f *fake) ContinueOperation(ctx context.Context, id string) error {
+	f.called(ctx, "continue %s", id)
 	return f.fails
 }
 

@@ -19,9 +19,9 @@ type givenUpPage struct {
 	Fixed  string      `json:"-"`
 	What   string      `json:"what"`
 	Groups []groupLine `json:"groups"`
-	// N jobs are in the groups, of Searched that were looked at.
-	N        int `json:"n"`
-	Searched int `json:"searched"`
+	// N jobs are in all groups, of which the 200 largest are shown; the newest 10,000 dead
+	// jobs are looked at.
+	N int `json:"n"`
 	// Dead are the dead queues of the broker.
 	Dead    []deadQueue `json:"dead_queues"`
 	Trouble string      `json:"trouble,omitempty"`
@@ -62,14 +62,11 @@ func (d *Dashboard) givenUp(w http.ResponseWriter, r *request) error {
 		d.page(w, r, http.StatusBadRequest, "givenup", page)
 		return nil
 	}
-	groups, searched, err := d.ledger.GivenUp(r.Context(), s.Filter)
+	groups, n, err := d.ledger.GivenUp(r.Context(), s.Filter)
 	if err != nil {
 		return fmt.Errorf("given up: %w", err)
 	}
-	page.Groups, page.Searched = d.groups(groups), searched
-	for _, g := range groups {
-		page.N += g.N
-	}
+	page.Groups, page.N = d.groups(groups), n
 	page.Dead, page.Trouble = d.deadQueues(r.Context())
 	d.page(w, r, http.StatusOK, "givenup", page)
 	return nil

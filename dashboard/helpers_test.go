@@ -146,6 +146,7 @@ func writesOf() []struct {
 		{"bulk", dashboard.Delete, bulk("delete")},
 		{"operations/" + operationID + "/stop", dashboard.Requeue, nil},
 		{"operations/" + jobID(8003) + "/stop", dashboard.Delete, nil},
+		{"operations/" + jobID(8003) + "/continue", dashboard.Delete, nil},
 		{"dead/requeue", dashboard.Requeue, message},
 		{"dead/delete", dashboard.Delete, message},
 	}

@@ -220,7 +220,7 @@ func TestTheLedgerCannotBeRead(t *testing.T) {
 		}
 	}
 	s.ledger.fails = context.DeadlineExceeded
-	s.wantText(s.get("given-up"), "Narrow the search by queue or kind")
+	s.wantText(s.get("given-up"), "Narrow the search by queue, kind or key")
 	s.ledger.fails = outbox.ErrNotMigrated
 	s.wantText(s.get("given-up"), "migrate")
 	if !strings.Contains(s.log.String(), "no such server") {

@@ -81,7 +81,7 @@ func (s *search) take(token string, now time.Time) error {
 		return nil
 	}
 	t, err := parseTime(value, now)
-	if err != nil {
+	if err != nil || t.Year() < 1900 || t.Year() > 9999 {
 		return badRequestError(fmt.Sprintf("%s:%s is no time: write 2006-01-02, 2006-01-02T15:04 (UTC), or how long ago: 90m, 3h, 2d.",
 			name, cut(value, 40)))
 	}

@@ -213,6 +213,17 @@ func (o operationLine) Bulk() bool { return o.IDs == nil && o.Queue == "" }
 // Running reports whether it goes on.
 func (o operationLine) Running() bool { return o.State == string(outbox.OperationRunning) }
 
+// Permission is what it takes to stop it, or to have it go on.
+func (o operationLine) Permission() string { return needs(outbox.Action(o.Action)).String() }
+
+// Percent is how much of it is done, of 100, for a bar.
+func (o operationLine) Percent() int64 {
+	if o.State == string(outbox.OperationDone) || o.Expected == 0 {
+		return 100
+	}
+	return min(100*o.Changed/int64(o.Expected), 100)
+}
+
 func operationOf(o outbox.Operation) operationLine {
 	line := operationLine{
 		ID: o.ID, Action: string(o.Action), IDs: o.IDs, Queue: visible(o.Queue), State: string(o.State),

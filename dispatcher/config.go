@@ -29,6 +29,8 @@ type Outbox interface {
 	// Beat says that an instance lives; Leave that it has ended.
 	Beat(ctx context.Context, self core.Instance) (core.Census, error)
 	Leave(ctx context.Context, id string) error
+	// WriteStats writes down what Relay has counted if it is time, or if all is true.
+	WriteStats(ctx context.Context, all bool) error
 }
 
 // Broker is the part of a message broker that a dispatcher needs;

@@ -94,12 +94,14 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer stop()
 	var helpers, lanes errgroup.Group
 	helpers.Go(func() error { spread(beside, d.outbox.Wake(), wake, wakeQuiet); return nil })
-	helpers.Go(func() error { newPresence(d).run(beside); return nil })
+	presence := newPresence(d)
+	helpers.Go(func() error { presence.run(beside); return nil })
 	helpers.Go(func() error { d.quietLane(beside, turn, wakeQuiet); return nil })
 	for range d.cfg.InFlight {
 		lanes.Go(func() error { return d.lane(ctx, turn, wake) })
 	}
 	err := lanes.Wait()
+	presence.writeLast(ctx) // the last batches are counted by now
 	stop()
 	return errors.Join(err, helpers.Wait())
 }

@@ -21,6 +21,8 @@ func (t *twoJobs) Wake() <-chan struct{} { return nil }
 
 func (*twoJobs) Beat(context.Context, core.Instance) (core.Census, error) { return core.Census{}, nil }
 
+func (*twoJobs) WriteStats(context.Context, bool) error { return nil }
+
 func (*twoJobs) Leave(context.Context, string) error { return nil }
 
 func (*twoJobs) Queues() []string { return []string{ackbox.DefaultQueue} }

@@ -30,7 +30,8 @@ type outbox struct {
 	wake     chan struct{}
 	beats    []core.Instance
 	left     []string
-	deaf     error // what Beat and Leave return
+	deaf     error // what Beat, Leave and WriteStats return
+	written  []bool
 }
 
 func newOutbox(n int) *outbox {
@@ -65,6 +66,13 @@ func (o *outbox) Beat(_ context.Context, self core.Instance) (core.Census, error
 	defer o.mu.Unlock()
 	o.beats = append(o.beats, self)
 	return core.Census{Sweepers: 1}, o.deaf
+}
+
+func (o *outbox) WriteStats(_ context.Context, all bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.written = append(o.written, all)
+	return o.deaf
 }
 
 func (o *outbox) Leave(_ context.Context, id string) error {

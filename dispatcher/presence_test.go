@@ -29,6 +29,9 @@ func TestTellsThatItLives(t *testing.T) {
 		if n := len(o.beats); n < 20 || n > 24 {
 			t.Errorf("%d beats in a minute, want one every 3 s", n)
 		}
+		if n := len(o.written); n < 20 || !o.written[n-1] || o.written[0] {
+			t.Errorf("a chance to write statistics: %v", o.written)
+		}
 		first, last := o.beats[0], o.beats[len(o.beats)-1]
 		if first.Role != core.RoleDispatcher || first.ID == "" || first.PID == 0 || first.Detail.Trouble != "" {
 			t.Errorf("beat %+v", first)
@@ -55,6 +58,12 @@ func TestCarriesThoughNobodyHearsIt(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), "lives; trying again"); n < 3 || n > 4 {
 			t.Errorf("told %d times in 3 minutes:\n%s", n, log.String())
+		}
+		if n := strings.Count(log.String(), "statistics cannot be written; trying again"); n != 0 {
+			t.Errorf("it tried to write where nobody hears: %d", n)
+		}
+		if !strings.Contains(log.String(), "the last statistics cannot be written") {
+			t.Errorf("lost statistics are not told:\n%s", log.String())
 		}
 		if !strings.Contains(log.String(), "has ended; it is shown as silent") {
 			t.Errorf("its end is not told:\n%s", log.String())

@@ -13,8 +13,8 @@ type Histogram []int64
 // maxSteps is the length of a full Histogram.
 const maxSteps = 64
 
-// step is the place of d.
-func step(d time.Duration) int {
+// stepOf is the place of d.
+func stepOf(d time.Duration) int {
 	if d <= time.Millisecond {
 		return 0
 	}
@@ -23,7 +23,7 @@ func step(d time.Duration) int {
 
 // add counts d.
 func (h *Histogram) add(d time.Duration) {
-	i := step(d)
+	i := stepOf(d)
 	for len(*h) <= i {
 		*h = append(*h, 0)
 	}

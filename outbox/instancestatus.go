@@ -46,24 +46,32 @@ const maxInstances = 1000
 // has ended in order is not. Safe for concurrent use.
 func (s *Store) Instances(ctx context.Context) ([]Instance, error) {
 	var list []Instance
-	err := s.each(ctx, "list the instances", s.sql.instances, func(rows *sql.Rows) error {
-		var i Instance
-		var queues, said []byte
-		var started, seen dbTime
-		if err := rows.Scan(&i.ID, &i.Role, &i.Host, &i.PID, &queues, &said, &started, &seen, &i.Alive); err != nil {
+	err := s.look(ctx, "list the instances", func(ctx context.Context, c conn) error {
+		rows, err := c.QueryContext(ctx, s.sql.instances, maxInstances)
+		return scanEach(rows, err, func(rows *sql.Rows) error {
+			i, err := readInstance(rows)
+			list = append(list, i)
 			return err
-		}
-		i.StartedAt, i.SeenAt = started.Time, seen.Time
-		// Both columns are written by Beat only: of what people have put there nothing is
-		// shown, and nobody else is hidden for it.
-		_ = json.Unmarshal(queues, &i.Queues)
-		var d detail
-		_ = json.Unmarshal(said, &d)
-		i.add(d)
-		list = append(list, i)
-		return nil
-	}, maxInstances)
+		})
+	})
 	return list, err
+}
+
+func readInstance(rows *sql.Rows) (Instance, error) {
+	var i Instance
+	var queues, said []byte
+	var started, seen dbTime
+	if err := rows.Scan(&i.ID, &i.Role, &i.Host, &i.PID, &queues, &said, &started, &seen, &i.Alive); err != nil {
+		return i, err
+	}
+	i.StartedAt, i.SeenAt = started.Time, seen.Time
+	// Both columns are written by Beat only: of what people have put there nothing is
+	// shown, and nobody else is hidden for it.
+	_ = json.Unmarshal(queues, &i.Queues)
+	var d detail
+	_ = json.Unmarshal(said, &d)
+	i.add(d)
+	return i, nil
 }
 
 // add adds what i has said when it was last heard of.

@@ -49,7 +49,7 @@ func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Pa
 	}
 	ways := s.waysOf(f)
 	if from.Way >= len(ways) {
-		return Page{}, errPlace
+		return Page{}, ErrPlace
 	}
 	var page Page
 	var unread error
@@ -80,8 +80,6 @@ func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Pa
 
 const maxPage = 10_000
 
-var errPlace = errors.New("outbox: the place from which a list is to go on is none that Page.Next has named")
-
 func (p bookmark) encode() string {
 	text, _ := json.Marshal(p) // numbers and a text always encode
 	return base64.RawURLEncoding.EncodeToString(text)
@@ -93,7 +91,7 @@ func decodePlace(after string) (p bookmark, err error) {
 	}
 	text, err := base64.RawURLEncoding.DecodeString(after)
 	if err != nil || json.Unmarshal(text, &p) != nil || p.Way < 0 || p.ID != "" && !validID(p.ID) {
-		return bookmark{}, errPlace
+		return bookmark{}, ErrPlace
 	}
 	return p, nil
 }

@@ -55,8 +55,8 @@ const (
 // 500 pairs of queue and kind in a minute of one process are added up as "(other)". Statistics
 // are kept for 26 hours by minutes and for 31 days by hours, see retry.Config.
 //
-// A query that would have to read more than 100,000 rows is refused: name a queue or a kind,
-// or ask for less time. Safe for concurrent use.
+// A query that would have to read more than 100,000 rows is refused with [ErrSlow]: name a
+// queue or a kind, or ask for less time. Safe for concurrent use.
 func (s *Store) Stats(ctx context.Context, q StatsQuery) ([]Stat, error) {
 	if err := q.check(); err != nil {
 		return nil, err
@@ -66,16 +66,19 @@ func (s *Store) Stats(ctx context.Context, q StatsQuery) ([]Stat, error) {
 	}
 	var read int
 	sums := make(map[statKey]*Stat)
-	err := s.each(ctx, "read statistics", s.sql.stat, func(rows *sql.Rows) error {
-		read++
-		return addStat(rows, q, sums)
-	}, int64(q.Step/time.Second), s.d.timeParam(q.From.Truncate(q.Step)), s.d.timeParam(q.To),
-		q.Queue, q.Queue, q.Kind, q.Kind, maxStats+1)
+	err := s.look(ctx, "read statistics", func(ctx context.Context, c conn) error {
+		rows, err := c.QueryContext(ctx, s.sql.stat, int64(q.Step/time.Second), s.d.timeParam(q.From.Truncate(q.Step)), s.d.timeParam(q.To),
+			q.Queue, q.Queue, q.Kind, q.Kind, maxStats+1)
+		return scanEach(rows, err, func(rows *sql.Rows) error {
+			read++
+			return addStat(rows, q, sums)
+		})
+	})
 	if err != nil {
 		return nil, err
 	}
 	if read > maxStats {
-		return nil, fmt.Errorf("outbox: read statistics: there are more than %d rows of them: name a queue or a kind, or ask for less time, or by hours", maxStats)
+		return nil, fmt.Errorf("outbox: read statistics: there are more than %d rows of them: %w, or ask for less time, or by hours", maxStats, ErrSlow)
 	}
 	list := make([]Stat, 0, len(sums))
 	for _, stat := range sums {

@@ -14,13 +14,13 @@ func (s *statements) stats(d *dialect, text func(string) string) {
 	for _, name := range tallies {
 		sums.WriteString(name + " = s." + name + " + excluded." + name + ", ")
 	}
+	// The rows come in the order in which they stand in the list.
 	const into = `INSERT INTO {stats} AS s (span, at, queue, kind, `
 	const key = ` ON CONFLICT (span, at, queue, kind) DO UPDATE SET `
 	if d.numbered {
 		s.addStats = text(into + columns + `, wait, run)
 SELECT span, to_timestamp(at), queue, kind, ` + columns + `, wait, run
-FROM jsonb_to_recordset(?::jsonb) AS r(span int, at bigint, queue text, kind text, ` + strings.Join(tallies, " bigint, ") + ` bigint, wait bigint[], run bigint[])
-ORDER BY span, at, queue COLLATE "C", kind COLLATE "C"` + key + sums.String() + `wait = ` + listSum("wait") + `, run = ` + listSum("run"))
+FROM jsonb_to_recordset(?::jsonb) AS r(span int, at bigint, queue text, kind text, ` + strings.Join(tallies, " bigint, ") + ` bigint, wait bigint[], run bigint[])` + key + sums.String() + `wait = ` + listSum("wait") + `, run = ` + listSum("run"))
 	} else {
 		s.addStats = text(into + columns + `, wait, run)
 SELECT value ->> 'span', strftime('%Y-%m-%d %H:%M:%f', value ->> 'at', 'unixepoch'), value ->> 'queue', value ->> 'kind', value ->> '` +

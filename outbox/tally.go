@@ -51,7 +51,7 @@ const (
 func (t *tally) relayed(now time.Time, batch []settlement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var of, first place
+	var of, first latest
 	minute := minuteOf(now)
 	for i := range batch {
 		job, to := batch[i].job, batch[i].to.To
@@ -85,7 +85,7 @@ func isFirst(job *ackbox.Job) bool {
 func (t *tally) ran(now time.Time, r core.Ran) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var of place
+	var of latest
 	minute := minuteOf(now)
 	c := of.at(t, minute, minute, pair{r.Queue, r.Kind})
 	switch r.To {
@@ -101,14 +101,14 @@ func (t *tally) ran(now time.Time, r core.Ran) {
 	}
 }
 
-// place remembers where the last job was counted: the next one is like it as a rule.
-type place struct {
+// latest remembers where the last job was counted: the next one is like it as a rule.
+type latest struct {
 	key    tallied
 	counts *counts
 }
 
 // at returns where a queue and kind are counted in a minute. now is the minute of now.
-func (l *place) at(t *tally, now, minute int64, p pair) *counts {
+func (l *latest) at(t *tally, now, minute int64, p pair) *counts {
 	if key := (tallied{minute, p}); l.counts == nil || l.key != key {
 		l.key, l.counts = key, t.of(tallied{minute, t.known(now, p)})
 	}

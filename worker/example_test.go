@@ -43,6 +43,8 @@ func (printed) Identity(context.Context) (string, error) { return "printed", nil
 func (printed) Beat(context.Context, core.Instance) (core.Census, error) {
 	return core.Census{Sweepers: 1}, nil
 }
+func (printed) Ran(core.Ran)                                                         {}
+func (printed) WriteStats(context.Context, bool) error                               { return nil }
 func (printed) Leave(context.Context, string) error                                  { return nil }
 func (printed) Reconcile(context.Context, string, []string) error                    { return nil }
 func (printed) Announce(core.Transition)                                             {}

@@ -66,8 +66,12 @@ type ledger struct {
 	beat     func() (core.Census, error)
 	who      func() (string, error)
 	told     core.Detail // by the last beat
-	released chan struct{}
-	starts   [][]string // the ids of each call of Start
+	ran      []core.Ran
+	written  []bool // for each call of WriteStats whether it was for all
+	// unwritten is what WriteStats returns.
+	unwritten error
+	released  chan struct{}
+	starts    [][]string // the ids of each call of Start
 }
 
 // set changes what the ledger says.
@@ -227,6 +231,17 @@ func (l *ledger) Beat(_ context.Context, self core.Instance) (core.Census, error
 	return core.Census{Sweepers: 1}, nil
 }
 
+// Ran implements worker.Ledger.
+func (l *ledger) Ran(r core.Ran) { l.set(func(l *ledger) { l.ran = append(l.ran, r) }) }
+
+// WriteStats implements worker.Ledger.
+func (l *ledger) WriteStats(_ context.Context, all bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written = append(l.written, all)
+	return l.unwritten
+}
+
 // Leave implements worker.Ledger.
 func (l *ledger) Leave(_ context.Context, id string) error {
 	l.diary.note("leave %s", id)
@@ -247,8 +262,9 @@ type broker struct {
 	in    chan core.Delivery
 	lost  chan error // ends the subscription
 	open  sync.WaitGroup
-	retry atomic.Pointer[error] // what Retry and Bury fail with
-	slow  atomic.Int64          // how long they take, in nanoseconds
+	hold  atomic.Pointer[chan struct{}] // what was delivered is handed out when it is closed
+	retry atomic.Pointer[error]         // what Retry and Bury fail with
+	slow  atomic.Int64                  // how long they take, in nanoseconds
 }
 
 // refuse has copies fail with err, or succeed again.
@@ -279,6 +295,9 @@ func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(c
 		case err := <-b.lost:
 			return err
 		case d := <-b.in:
+			if hold := b.hold.Load(); hold != nil {
+				<-*hold
+			}
 			handle(d)
 		}
 	}

@@ -36,10 +36,14 @@ func (b *heartbeat) introduce(ctx context.Context) bool {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		err := b.identify(ctx)
 		if err == nil {
-			_, err = b.heart.Beat(ctx)
+			var heard beat.Heard
+			if heard, err = b.heart.Beat(ctx); err == nil {
+				b.pause(ctx, heard.Paused)
+				return true
+			}
 		}
-		if err == nil || ctx.Err() != nil {
-			return err == nil
+		if ctx.Err() != nil {
+			return false
 		}
 		if b.said.fresh("identity") {
 			b.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be asked who it is, or be told that this worker lives; nothing is consumed until it can", "error", err)
@@ -77,7 +81,16 @@ func (b *heartbeat) heard(ctx context.Context, heard beat.Heard) {
 	if heard.After >= core.Silence {
 		b.hands.forgetRecords() // what was on record may have been taken back meanwhile
 	}
+	b.pause(ctx, heard.Paused)
 	b.missSweeper(ctx, heard.Census)
+	b.unwritten(ctx, heard.Unwritten)
+}
+
+// unwritten tells that statistics cannot be written: nothing rests on them.
+func (b *heartbeat) unwritten(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil && b.said.fresh("stats") {
+		b.cfg.Logger.WarnContext(ctx, "worker: statistics cannot be written; they are kept for the next time", "error", err)
+	}
 }
 
 // missSweeper says that there is no sweeper: without one a lost job stays lost, and
@@ -88,6 +101,13 @@ func (b *heartbeat) missSweeper(ctx context.Context, census core.Census) {
 	}
 	b.sweeperSaid = time.Now()
 	b.cfg.Logger.WarnContext(ctx, "worker: no sweeper has been heard of for a minute; without one (retry.NewSweeper) jobs of dead workers and lost messages are never sent again")
+}
+
+// writeLast writes what was counted to the end.
+func (b *heartbeat) writeLast(ctx context.Context) {
+	if err := b.heart.WriteLast(ctx); err != nil {
+		b.cfg.Logger.WarnContext(ctx, "worker: the last statistics cannot be written; they are lost if no other part of this process writes them", "error", err)
+	}
 }
 
 // leave ends the instance.

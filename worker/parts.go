@@ -19,6 +19,10 @@ type Ledger interface {
 	Beat(ctx context.Context, self core.Instance) (core.Census, error)
 	// Leave ends an instance: what it holds is in nobody's hands from then on.
 	Leave(ctx context.Context, id string) error
+	// Ran counts a run of which the outcome is durable. It must not wait. WriteStats writes
+	// down what was counted if it is time, or if all is true.
+	Ran(r core.Ran)
+	WriteStats(ctx context.Context, all bool) error
 	// Start answers, in order, how jobs stand that are about to be run by holder,
 	// and records and counts those starts. Asked again for a start that holder has on
 	// record it counts it once. It fails for an instance that has not beaten lately.

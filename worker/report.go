@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/core"
 )
 
@@ -50,6 +51,7 @@ func (s *shift) tell(ctx context.Context, h *hand, r report, verdict core.Verdic
 	case passed:
 	case handled:
 		s.count.done.Add(1)
+		s.ran(h, ackbox.Done)
 		s.finished(ctx, h, "done", r)
 	case snoozed:
 		s.count.snoozed.Add(1)
@@ -62,13 +64,21 @@ func (s *shift) tell(ctx context.Context, h *hand, r report, verdict core.Verdic
 		}
 	case failed:
 		s.count.retried.Add(1)
+		s.ran(h, ackbox.Pending)
 		s.tries.failed(ctx, s.cfg.Logger, h, r)
 		s.finished(ctx, h, "failed", r)
 	case gaveUp:
 		s.count.dead.Add(1)
+		s.ran(h, ackbox.Dead)
 		s.cfg.Logger.LogAttrs(ctx, slog.LevelError, "worker: a job is dead", append(append(h.attrs(), slog.String("kept_in", s.keptIn(h))), r.why.attrs()...)...)
 		s.finished(ctx, h, "dead", r)
 	}
+}
+
+// ran counts what became of h in the ledger's statistics.
+func (s *shift) ran(h *hand, to ackbox.State) {
+	_, ran, _ := h.run()
+	s.ledger.Ran(core.Ran{Queue: h.Queue, Kind: h.Kind, To: to, For: ran})
 }
 
 // keptIn says where a dead job is to be found.

@@ -48,7 +48,7 @@ func newStaff(s *shift, stop context.CancelCauseFunc) *staff {
 	for _, q := range s.cfg.Queues {
 		slots := &slots{line: newLine(q.Concurrency), next: admission}
 		f.refusals.lines[q.Name] = slots
-		f.intakes = append(f.intakes, &intake{shift: s, queue: q, next: slots, kick: kick, stop: stop})
+		f.intakes = append(f.intakes, &intake{shift: s, queue: q, next: slots, gate: s.gates[q.Name], kick: kick, stop: stop})
 	}
 	return f
 }
@@ -86,6 +86,7 @@ func (f *staff) run(ctx context.Context) error {
 	stopService()
 	err = errors.Join(err, services.Wait())
 	f.copier.held.Wait()
+	f.heartbeat.writeLast(ctx)
 	if leaves {
 		f.heartbeat.leave(ctx)
 	}

@@ -23,6 +23,12 @@ type Ledger interface {
 	Leave(ctx context.Context, id string) error
 }
 
+// Stats is a [Ledger] to which something is counted, and that writes it down now and then.
+type Stats interface {
+	// WriteStats writes what was counted if it is time, or if all is true.
+	WriteStats(ctx context.Context, all bool) error
+}
+
 // Heart beats for one Run of a loop. Safe for concurrent use.
 type Heart struct {
 	ledger Ledger
@@ -31,6 +37,8 @@ type Heart struct {
 	// spoken is when the ledger last heard it, in nanoseconds since began; 0 before.
 	spoken atomic.Int64
 	began  time.Time
+	// Stats, if it is set, is given a chance to write after each beat of Run.
+	Stats Stats
 }
 
 // New returns the heart of a new instance. detail, unless it is nil, is called for each
@@ -66,6 +74,8 @@ type Heard struct {
 	core.Census
 	// After is for how long the ledger had not heard the instance; 0 for its first beat.
 	After time.Duration
+	// Unwritten is why statistics could not be written.
+	Unwritten error
 }
 
 // Beat beats once.
@@ -96,6 +106,9 @@ func (h *Heart) Run(ctx context.Context, heard func(context.Context, Heard, erro
 		case <-next.C:
 		}
 		of, err := h.Beat(ctx)
+		if err == nil && h.Stats != nil {
+			of.Unwritten = h.Stats.WriteStats(ctx, false)
+		}
 		if ctx.Err() == nil {
 			heard(ctx, of, err)
 		}
@@ -109,8 +122,15 @@ func (h *Heart) Silence() (silence time.Duration, heard bool) {
 	return time.Since(h.began) - time.Duration(spoken), spoken > 0
 }
 
-// leaveTimeout bounds the last word.
+// leaveTimeout bounds each of the last words.
 const leaveTimeout = 2 * time.Second
+
+// WriteLast writes, though ctx may have ended, what was counted to the end.
+func (h *Heart) WriteLast(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	return h.Stats.WriteStats(ctx, true)
+}
 
 // Leave says, though ctx may have ended, that the instance has ended.
 func (h *Heart) Leave(ctx context.Context) error {

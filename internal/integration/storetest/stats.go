@@ -144,7 +144,7 @@ func statsOfOldJobs(e *env) {
 	s := e.store()
 	now := time.Now().Truncate(time.Hour)
 	for _, ago := range []time.Duration{2 * time.Hour, 27 * time.Hour, 40 * 24 * time.Hour} {
-		e.set(e.enqueue(), "created_at = "+e.at(-time.Since(now.Add(-ago))))
+		e.set(e.enqueue(), "created_at = "+e.at(-time.Since(now.Add(time.Minute-ago))))
 	}
 	e.relay(10, acked)
 	e.must(s.WriteStats(e.ctx, true))

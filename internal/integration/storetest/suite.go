@@ -116,6 +116,7 @@ func Run(t *testing.T, factory Factory, base outbox.Config) {
 		{"TakeBack", takeBack},
 		{"TakeBack/Outage", outageKillsNobody},
 		{"Unattended", unattended},
+		{"Balances", balances},
 		{"NotMigrated", notMigrated},
 		{"Rearm", rearm},
 		{"Ages", ages},

@@ -79,7 +79,7 @@ func (a *app) watch(ctx context.Context, s *outbox.Store, interval time.Duration
 // lookAround writes one look.
 func (a *app) lookAround(ctx context.Context, s *outbox.Store, out *bytes.Buffer) error {
 	now := time.Now()
-	status, err := s.QueueStatus(ctx)
+	status, err := queueStatus(ctx, s)
 	if err != nil {
 		return err
 	}

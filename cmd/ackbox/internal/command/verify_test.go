@@ -72,7 +72,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	if after := fingerprint(t, db); after != before {
 		t.Error("verify has changed the table")
 	}
-	contains(t, sh.must(3, "verify"), "at least 1 job was sent and lost", "1 due and not published", "1 refused", lost)
+	contains(t, sh.must(3, "verify"), "at least 1 job sent and lost", "1 job due and not published", "1 job refused", lost)
 	lacks(t, sh.must(0, "verify", "--queue", "other"), lost)
 }
 
@@ -111,6 +111,6 @@ func TestVerifyWithoutABroker(t *testing.T) {
 	if o.code != 3 {
 		t.Errorf("exit code %d", o.code)
 	}
-	contains(t, o.out, "the broker could not be asked", "1 due and not published", "?")
+	contains(t, o.out, "the broker could not be asked", "1 job due and not published", "?")
 	lacks(t, o.out+o.err, "opensesame")
 }
