@@ -28,18 +28,19 @@ type write struct {
 
 func (d *Dashboard) writes() map[string]write {
 	return map[string]write{
-		"/requeue":              {Requeue, d.change("requeue", d.ledger.Requeue)},
-		"/run-now":              {Requeue, d.change("run-now", d.ledger.RunNow)},
-		"/reschedule":           {Requeue, d.reschedule},
-		"/cancel":               {Cancel, d.change("cancel", d.ledger.Cancel)},
-		"/delete":               {Delete, d.change("delete", d.ledger.Delete)},
-		"/pause":                {Pause, d.pause},
-		"/resume":               {Pause, d.resume},
-		"/bulk":                 {Read, d.start}, // its action says what else it needs
-		"/operations/{id}/stop": {Read, d.stop},  // likewise
-		"/dead/requeue":         {Requeue, d.changeDead("dead-requeue", d.requeueDead)},
-		"/dead/delete":          {Delete, d.changeDead("dead-delete", d.deleteDead)},
-		"/theme":                {Read, d.theme},
+		"/requeue":                  {Requeue, d.change("requeue", d.ledger.Requeue)},
+		"/run-now":                  {Requeue, d.change("run-now", d.ledger.RunNow)},
+		"/reschedule":               {Requeue, d.reschedule},
+		"/cancel":                   {Cancel, d.change("cancel", d.ledger.Cancel)},
+		"/delete":                   {Delete, d.change("delete", d.ledger.Delete)},
+		"/pause":                    {Pause, d.pause},
+		"/resume":                   {Pause, d.resume},
+		"/bulk":                     {Read, d.start},                                 // its action says what else it needs
+		"/operations/{id}/stop":     {Read, d.steer("stop", d.ledger.StopOperation)}, // likewise
+		"/operations/{id}/continue": {Read, d.steer("continue", d.ledger.ContinueOperation)},
+		"/dead/requeue":             {Requeue, d.changeDead("dead-requeue", d.requeueDead)},
+		"/dead/delete":              {Delete, d.changeDead("dead-delete", d.deleteDead)},
+		"/theme":                    {Read, d.theme},
 	}
 }
 
@@ -68,7 +69,7 @@ func (d *Dashboard) reschedule(w http.ResponseWriter, r *request) error {
 	}
 	at, err := parseTime(r.PostFormValue("at"), r.now)
 	if err != nil {
-		return badRequest("When? Write a time in UTC: 2006-01-02T15:04.")
+		return badRequestError("When? Write a time in UTC: 2006-01-02T15:04.")
 	}
 	n, err := d.ledger.Reschedule(r.Context(), at, ids...)
 	return d.did(w, r, "reschedule", changed{len(ids), n}, err)
@@ -170,13 +171,13 @@ func formIDs(r *request) ([]string, error) {
 	ids := r.PostForm["id"]
 	switch {
 	case len(ids) == 0:
-		return nil, badRequest("No job was chosen: tick those that are meant.")
+		return nil, badRequestError("No job was chosen: tick those that are meant.")
 	case len(ids) > maxIDs:
-		return nil, badRequest(fmt.Sprintf("At most %d jobs can be named at once: search for them, and act on all that match.", maxIDs))
+		return nil, badRequestError(fmt.Sprintf("At most %d jobs can be named at once: search for them, and act on all that match.", maxIDs))
 	}
 	for _, id := range ids {
 		if uuid.Validate(id) != nil {
-			return nil, badRequest(fmt.Sprintf("%q is no job's id.", cut(id, 60)))
+			return nil, badRequestError(fmt.Sprintf("%q is no job's id.", cut(id, 60)))
 		}
 	}
 	return ids, nil
@@ -192,9 +193,9 @@ func formText(r *request, name string, needed bool) (string, error) {
 	s := strings.TrimSpace(r.PostFormValue(name))
 	switch {
 	case s == "" && needed:
-		return "", badRequest("The form has no " + name + ".")
+		return "", badRequestError("The form has no " + name + ".")
 	case len(s) > maxText || visible(s) != s:
-		return "", badRequest(fmt.Sprintf("%s: want up to %d bytes of text.", name, maxText))
+		return "", badRequestError(fmt.Sprintf("%s: want up to %d bytes of text.", name, maxText))
 	}
 	return s, nil
 }
@@ -204,24 +205,24 @@ func parseForm(r *request) error {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return badRequest("The form is too large.")
+		return badRequestError("The form is too large.")
 	case err != nil:
-		return badRequest("The form cannot be read.")
+		return badRequestError("The form cannot be read.")
 	}
 	return nil
 }
 
 // needs is the permission that an action over a filter takes.
-func needs(a outbox.Action) (Permission, bool) {
+func needs(a outbox.Action) Permission {
 	switch a {
 	case outbox.ActionRequeue, outbox.ActionRunNow, outbox.ActionReschedule:
-		return Requeue, true
+		return Requeue
 	case outbox.ActionCancel:
-		return Cancel, true
+		return Cancel
 	case outbox.ActionDelete:
-		return Delete, true
+		return Delete
 	case outbox.ActionPause, outbox.ActionResume:
-		return Pause, true
+		return Pause
 	}
-	return 0, false
+	return Everything // of what nobody here knows
 }

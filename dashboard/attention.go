@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,8 @@ type attention struct {
 	Text  string `json:"text,omitempty"`
 	Todo  string `json:"todo"`
 	// Link leads to where it can be mended, from the first page on.
-	Link     string `json:"link,omitempty"`
-	LinkText string `json:"-"`
+	Link     template.URL `json:"link,omitempty"`
+	LinkText string       `json:"-"`
 }
 
 // situation is what is known of the whole, as far as it could be read.
@@ -111,15 +112,22 @@ func (s situation) queue(q outbox.QueueStatus) []attention {
 			Text: "By " + cmp.Or(visible(q.Paused.By), "somebody") + ", " + ago(s.now, q.Paused.At) + reason(q.Paused.Reason) + ".",
 			Todo: "Resume it when the reason is gone.", Link: "queues", LinkText: "Queues",
 		}
-		if late {
+		if late && q.Due.N > 0 {
 			p.Text += " " + count(q.Due) + " due, the oldest for " + span(s.now.Sub(q.OldestDue)) + "."
 		}
 		all = append(all, p)
 	case late:
 		all = append(all, attention{
 			Level: "bad", Title: name + " is late",
-			Text: "The oldest due job has waited " + span(s.now.Sub(q.OldestDue)) + " to be sent; " + count(q.Due) + " are due.",
+			Text: "The oldest due job has waited " + span(s.now.Sub(q.OldestDue)) + " to be sent; " + "due now: " + count(q.Due) + ".",
 			Todo: s.whyLate(), Link: "jobs?" + query("state", "pending", "q", "queue:"+quoted(q.Queue)), LinkText: "The jobs",
+		})
+	}
+	if !q.OldestSent.IsZero() && q.Consumers > 0 && q.Paused == nil && s.now.Sub(q.OldestSent) >= 10*s.late {
+		all = append(all, attention{
+			Level: "warn", Title: "Workers do not keep up with " + name,
+			Text: "The oldest message has waited " + span(s.now.Sub(q.OldestSent)) + " at the broker.",
+			Todo: "Give the queue more slots or workers, or see why its jobs take so long.", Link: "instances", LinkText: "Instances",
 		})
 	}
 	if q.Queue != "" && q.Consumers == 0 && q.Sent.N > 0 && q.Paused == nil {
@@ -169,7 +177,7 @@ func (s situation) deaths() []attention {
 			Level: "bad", Title: plural(int64(g.N), "job", "jobs") + " of " + g.Kind + " given up in the last hour",
 			Text: cmp.Or(firstLine(g.Error), "No error is on record."),
 			Todo: "Read the error; when its cause is gone, requeue the group.",
-			Link: "given-up?" + query("q", "kind:"+quoted(g.Kind)), LinkText: "The group",
+			Link: "jobs?" + g.Query(), LinkText: "The jobs",
 		})
 	}
 	return all

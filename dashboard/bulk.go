@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -35,7 +36,7 @@ type bulkPage struct {
 	Reason  string `json:"-"`
 }
 
-// verb is the action on a button.
+// Verb is the action on a button.
 func (b bulkPage) Verb() string { return strings.ToUpper(b.Action[:1]) + b.Action[1:] }
 
 // bulkActions are those that can be done to all that match, by the state in which they can.
@@ -64,16 +65,16 @@ func (d *Dashboard) bulk(r *request, act, state, text string, all bool) (bulkPag
 	action := outbox.Action(act)
 	whom, ok := bulkActions[action]
 	if !ok {
-		return bulkPage{}, outbox.Filter{}, badRequest(fmt.Sprintf("%q cannot be done to all that match a search: want requeue, cancel, run now or delete.", cut(act, 40)))
+		return bulkPage{}, outbox.Filter{}, badRequestError(fmt.Sprintf("%q cannot be done to all that match a search: want requeue, cancel, run now or delete.", cut(act, 40)))
 	}
 	s, err := parseSearch(state, text, r.now)
 	switch {
 	case err != nil:
 		return bulkPage{}, outbox.Filter{}, err
 	case s.ID != "":
-		return bulkPage{}, outbox.Filter{}, badRequest("That is one job: act on its own page.")
+		return bulkPage{}, outbox.Filter{}, badRequestError("That is one job: act on its own page.")
 	case s.Filter == outbox.Filter{} && !all:
-		return bulkPage{}, outbox.Filter{}, badRequest("That would " + act + " all " + whom + ": choose a state or search for those that are meant, or say all=yes in the address.")
+		return bulkPage{}, outbox.Filter{}, badRequestError("That would " + act + " all " + whom + ": choose a state or search for those that are meant, or say all=yes in the address.")
 	}
 	if (s.Filter == outbox.Filter{}) {
 		s.Filter.All = true
@@ -82,7 +83,7 @@ func (d *Dashboard) bulk(r *request, act, state, text string, all bool) (bulkPag
 	if err != nil {
 		return bulkPage{}, outbox.Filter{}, fmt.Errorf("rehearse: %w", err)
 	}
-	needed, _ := needs(action)
+	needed := needs(action)
 	// A time that was said as "3h ago" is from here on that moment.
 	return bulkPage{
 		Action: act, State: state, Search: asText(s.Filter), What: visible(inWords(s.Filter)), All: s.Filter.All,
@@ -103,7 +104,7 @@ func (d *Dashboard) start(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if !page.Allowed {
-		needed, _ := needs(outbox.Action(page.Action))
+		needed := needs(outbox.Action(page.Action))
 		d.page(w, r, http.StatusForbidden, "error", problem{http.StatusForbidden, http.StatusText(http.StatusForbidden), whyNot(r.viewer, needed)})
 		return nil
 	}
@@ -140,18 +141,21 @@ func unconfirmed(page bulkPage, expected, confirm string) string {
 	return ""
 }
 
-func (d *Dashboard) stop(w http.ResponseWriter, r *request) error {
-	id := r.PathValue("id")
-	op, err := d.ledger.Operation(r.Context(), id)
-	if err != nil {
-		return fmt.Errorf("stop: %w", err)
+// steer stops an operation, or has it go on, for who might have begun it.
+func (d *Dashboard) steer(deed string, do func(ctx context.Context, id string) error) action {
+	return func(w http.ResponseWriter, r *request) error {
+		id := r.PathValue("id")
+		op, err := d.ledger.Operation(r.Context(), id)
+		if err != nil {
+			return fmt.Errorf("%s: %w", deed, err)
+		}
+		needed := needs(op.Action)
+		if !r.viewer.allows(needed) {
+			d.page(w, r, http.StatusForbidden, "error", problem{http.StatusForbidden, http.StatusText(http.StatusForbidden), whyNot(r.viewer, needed)})
+			return nil
+		}
+		return d.did(w, r, deed, changed{1, 1}, do(r.Context(), id))
 	}
-	needed, _ := needs(op.Action)
-	if !r.viewer.allows(needed) {
-		d.page(w, r, http.StatusForbidden, "error", problem{http.StatusForbidden, http.StatusText(http.StatusForbidden), whyNot(r.viewer, needed)})
-		return nil
-	}
-	return d.did(w, r, "stop", changed{1, 1}, d.ledger.StopOperation(r.Context(), id))
 }
 
 // operationsPage is what people did.

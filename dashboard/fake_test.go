@@ -48,7 +48,15 @@ func matches(f outbox.Filter, e outbox.Entry) bool {
 	return (f.State == "" || f.State == e.State) && (f.Queue == "" || f.Queue == e.Queue) && (f.Kind == "" || f.Kind == e.Kind) &&
 		(f.Key == "" || f.Key == e.Key) && (!f.Running || e.StartedAt != nil && e.FinishedAt == nil) &&
 		strings.Contains(strings.ToLower(e.LastError), strings.ToLower(f.Error)) &&
-		(f.Before.IsZero() || e.CreatedAt.Before(f.Before)) && (f.After.IsZero() || !e.CreatedAt.Before(f.After))
+		(f.Before.IsZero() || ordered(e).Before(f.Before)) && (f.After.IsZero() || !ordered(e).Before(f.After))
+}
+
+// ordered is the time by which a list is ordered: that of the finish, of what is.
+func ordered(e outbox.Entry) time.Time {
+	if e.FinishedAt != nil {
+		return *e.FinishedAt
+	}
+	return e.CreatedAt
 }
 
 func (f *fake) List(_ context.Context, filter outbox.Filter, after string, limit int) (outbox.Page, error) {
@@ -82,16 +90,16 @@ func (f *fake) Count(_ context.Context, filter outbox.Filter) (outbox.Count, err
 
 func (f *fake) GivenUp(_ context.Context, filter outbox.Filter) ([]outbox.Group, int, error) {
 	groups := map[string]*outbox.Group{}
-	searched := 0
+	n := 0
 	for _, e := range f.jobs {
 		if e.State != ackbox.Dead {
 			continue
 		}
-		searched++
 		filter.State = ackbox.Dead
 		if !matches(filter, e) {
 			continue
 		}
+		n++
 		first, _, _ := strings.Cut(e.LastError, "\n")
 		g := groups[e.Kind+first]
 		if g == nil {
@@ -111,11 +119,12 @@ func (f *fake) GivenUp(_ context.Context, filter outbox.Filter) ([]outbox.Group,
 		all = append(all, *g)
 	}
 	slices.SortFunc(all, func(a, b outbox.Group) int { return b.N - a.N })
-	return all, searched, f.fails
+	return all, n, f.fails
 }
 
 func (f *fake) QueueStatus(context.Context) ([]outbox.QueueStatus, error) { return f.queues, f.fails }
-func (f *fake) Instances(context.Context) ([]outbox.Instance, error)      { return f.instances, f.fails }
+
+func (f *fake) Instances(context.Context) ([]outbox.Instance, error) { return f.instances, f.fails }
 
 func (f *fake) Stats(_ context.Context, q outbox.StatsQuery) ([]outbox.Stat, error) {
 	if f.stats == nil {
@@ -188,6 +197,11 @@ func (f *fake) StartOperation(ctx context.Context, action outbox.Action, filter 
 
 func (f *fake) StopOperation(ctx context.Context, id string) error {
 	f.called(ctx, "stop %s", id)
+	return f.fails
+}
+
+func (f *fake) ContinueOperation(ctx context.Context, id string) error {
+	f.called(ctx, "continue %s", id)
 	return f.fails
 }
 

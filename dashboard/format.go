@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ var words = template.FuncMap{
 	"count":     count,
 	"ago":       ago,
 	"until":     until,
+	"held":      held,
 	"span":      span,
 	"stamp":     stamp,
 	"machine":   machine,
@@ -28,6 +30,7 @@ var words = template.FuncMap{
 	"more":      func(n int, one, many string) string { return plural(int64(n), one, many) },
 	"label":     label,
 	"dict":      dict,
+	"within":    func(list, word string) bool { return slices.Contains(strings.Fields(list), word) },
 	"q":         quoted,
 }
 
@@ -100,6 +103,9 @@ func ago(now, t time.Time) string {
 	}
 	return roughly(d) + " ago"
 }
+
+// held is for how long something has been so.
+func held(now, t time.Time) string { return roughly(max(now.Sub(t), 0)) }
 
 func until(now, t time.Time) string {
 	d := t.Sub(now)

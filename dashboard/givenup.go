@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"time"
 
@@ -18,24 +19,24 @@ type givenUpPage struct {
 	Fixed  string      `json:"-"`
 	What   string      `json:"what"`
 	Groups []groupLine `json:"groups"`
-	// N jobs are in the groups, of Searched that were looked at.
-	N        int `json:"n"`
-	Searched int `json:"searched"`
+	// N jobs are in all groups, of which the 200 largest are shown; the newest 10,000 dead
+	// jobs are looked at.
+	N int `json:"n"`
 	// Dead are the dead queues of the broker.
 	Dead    []deadQueue `json:"dead_queues"`
 	Trouble string      `json:"trouble,omitempty"`
 }
 
 // Query is the query of the list of what a group holds.
-func (g groupLine) Query() string { return query("state", "dead", "q", g.Search) }
+func (g groupLine) Query() template.URL { return query("state", "dead", "q", g.Search) }
 
 // BulkQuery is the query of the dry run of an action over the group.
-func (g groupLine) BulkQuery(action string) string {
+func (g groupLine) BulkQuery(action string) template.URL {
 	return query("action", action, "state", "dead", "q", g.Search)
 }
 
 // BulkQuery is the query of the dry run of an action over all groups.
-func (p givenUpPage) BulkQuery(action string) string {
+func (p givenUpPage) BulkQuery(action string) template.URL {
 	return query("action", action, "state", "dead", "q", p.Fixed)
 }
 
@@ -47,7 +48,7 @@ type deadQueue struct {
 }
 
 // Query is the query of the look into it.
-func (q deadQueue) Query() string { return query("queue", q.Queue) }
+func (q deadQueue) Query() template.URL { return query("queue", q.Queue) }
 
 func (d *Dashboard) givenUp(w http.ResponseWriter, r *request) error {
 	s, err := parseSearch("dead", r.URL.Query().Get("q"), r.now)
@@ -55,20 +56,17 @@ func (d *Dashboard) givenUp(w http.ResponseWriter, r *request) error {
 		return redirect(w, r, "jobs/"+s.ID)
 	}
 	page := givenUpPage{Search: s.Text, Fixed: asText(s.Filter), What: visible(inWords(s.Filter)), Groups: []groupLine{}}
-	var bad badRequest
+	var bad badRequestError
 	if errors.As(err, &bad) {
 		page.Wrong = visible(string(bad))
 		d.page(w, r, http.StatusBadRequest, "givenup", page)
 		return nil
 	}
-	groups, searched, err := d.ledger.GivenUp(r.Context(), s.Filter)
+	groups, n, err := d.ledger.GivenUp(r.Context(), s.Filter)
 	if err != nil {
 		return fmt.Errorf("given up: %w", err)
 	}
-	page.Groups, page.Searched = d.groups(groups), searched
-	for _, g := range groups {
-		page.N += g.N
-	}
+	page.Groups, page.N = d.groups(groups), n
 	page.Dead, page.Trouble = d.deadQueues(r.Context())
 	d.page(w, r, http.StatusOK, "givenup", page)
 	return nil
@@ -158,14 +156,14 @@ func (d *Dashboard) deadLine(m ackbox.DeadMessage) deadLine {
 // knownQueue refuses what is no work queue of the broker's.
 func (d *Dashboard) knownQueue(queue string) error {
 	if d.cfg.Broker == nil {
-		return badRequest("This page has no broker to ask: the application has not set dashboard.Config.Broker.")
+		return badRequestError("This page has no broker to ask: the application has not set dashboard.Config.Broker.")
 	}
 	for _, name := range d.cfg.Broker.Queues() {
 		if name == queue {
 			return nil
 		}
 	}
-	return badRequest(fmt.Sprintf("%q is no work queue here.", cut(queue, 60)))
+	return badRequestError(fmt.Sprintf("%q is no work queue here.", cut(queue, 60)))
 }
 
 // changeDead does something to the messages of a dead queue that the form names by id, or
@@ -183,9 +181,9 @@ func (d *Dashboard) changeDead(deed string, do func(ctx context.Context, queue s
 		all := r.PostFormValue("all") != ""
 		switch {
 		case all && len(ids) > 0 || !all && len(ids) == 0:
-			return badRequest("Which messages? Tick those that are meant, or all.")
+			return badRequestError("Which messages? Tick those that are meant, or all.")
 		case len(ids) > pageSize:
-			return badRequest(fmt.Sprintf("At most %d messages can be named at once.", pageSize))
+			return badRequestError(fmt.Sprintf("At most %d messages can be named at once.", pageSize))
 		case all:
 			n, err := do(r.Context(), queue, ackbox.DeadFilter{All: true})
 			return d.did(w, r, deed, changed{n, n}, wrapBroker(err))

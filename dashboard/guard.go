@@ -115,7 +115,7 @@ func whyNot(v Viewer, needs Permission) string {
 
 // explain says in words, and as a status, why a page could not be made.
 func explain(err error) (status int, text string) {
-	var bad badRequest
+	var bad badRequestError
 	var broker brokerError
 	switch {
 	case errors.Is(err, errNoPage):
@@ -126,18 +126,20 @@ func explain(err error) (status int, text string) {
 		return http.StatusBadRequest, string(bad)
 	case errors.As(err, &broker):
 		return http.StatusServiceUnavailable, "The broker could not do that: " + broker.Error()
+	case errors.Is(err, outbox.ErrPlace):
+		return http.StatusBadRequest, "The list cannot go on from there: begin with its first page."
 	case errors.Is(err, outbox.ErrNotFound):
 		return http.StatusNotFound, "It is not in the ledger: never written, deleted, or purged after its retention."
 	case errors.Is(err, outbox.ErrNotMigrated):
 		return http.StatusServiceUnavailable, "The ledger's tables, or a part of them, are not there: run store.Migrate, or ackbox migrate up. " + err.Error()
-	case errors.Is(err, context.DeadlineExceeded):
-		return http.StatusServiceUnavailable, "The database did not answer in time. Narrow the search by queue or kind, and look at the database."
+	case errors.Is(err, outbox.ErrSlow), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable, "That takes the database too long. Narrow the search by queue, kind or key."
 	}
 	return http.StatusServiceUnavailable, "The ledger could not be read: " + err.Error()
 }
 
-// badRequest is what was asked wrongly, in a sentence.
-type badRequest string
+// badRequestError is what was asked wrongly, in a sentence.
+type badRequestError string
 
 // Error implements error.
-func (b badRequest) Error() string { return string(b) }
+func (b badRequestError) Error() string { return string(b) }

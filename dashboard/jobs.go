@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -54,11 +55,11 @@ type jobsPage struct {
 
 // tab is a state to choose, and how many jobs are in it that match the search.
 type tab struct {
-	State string `json:"state"`
-	Name  string `json:"-"`
-	Query string `json:"-"`
-	N     int    `json:"n"`
-	More  bool   `json:"more,omitempty"`
+	State string       `json:"state"`
+	Name  string       `json:"-"`
+	Query template.URL `json:"-"`
+	N     int          `json:"n"`
+	More  bool         `json:"more,omitempty"`
 	// Unknown says that they could not be counted.
 	Unknown bool `json:"unknown,omitempty"`
 	Chosen  bool `json:"chosen,omitempty"`
@@ -82,28 +83,31 @@ func (p jobsPage) Actions() []string {
 	return []string{"requeue", "run now", "cancel", "delete"}
 }
 
+// Can reports whether action is one of them.
+func (p jobsPage) Can(action string) bool { return slices.Contains(p.Actions(), action) }
+
 // NextQuery is the query of the next page.
-func (p jobsPage) NextQuery() string {
+func (p jobsPage) NextQuery() template.URL {
 	return query("state", p.State, "q", p.Fixed, "after", p.Next)
 }
 
 // FirstQuery is the query of the first page.
-func (p jobsPage) FirstQuery() string { return query("state", p.State, "q", p.Search) }
+func (p jobsPage) FirstQuery() template.URL { return query("state", p.State, "q", p.Search) }
 
 // BulkQuery is the query of the dry run of an action.
-func (p jobsPage) BulkQuery(action string) string {
+func (p jobsPage) BulkQuery(action string) template.URL {
 	return query("action", action, "state", p.State, "q", p.Fixed)
 }
 
 // query makes one of names and values, without those that are empty.
-func query(pairs ...string) string {
+func query(pairs ...string) template.URL {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			q.Set(pairs[i], pairs[i+1])
 		}
 	}
-	return q.Encode()
+	return template.URL(q.Encode()) //nolint:gosec // encoded in this very line
 }
 
 func (d *Dashboard) jobs(w http.ResponseWriter, r *request) error {
@@ -116,7 +120,7 @@ func (d *Dashboard) jobs(w http.ResponseWriter, r *request) error {
 		State: s.State, Search: s.Text, What: visible(inWords(s.Filter)), Fixed: asText(s.Filter),
 		First: q.Get("after") == "", Jobs: []jobLine{},
 	}
-	var bad badRequest
+	var bad badRequestError
 	if errors.As(err, &bad) {
 		// The form stays as it is, beside what is wrong with it.
 		page.Wrong = visible(string(bad))

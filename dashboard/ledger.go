@@ -38,6 +38,7 @@ type operator interface {
 	Resume(ctx context.Context, queue string) error
 	StartOperation(ctx context.Context, action outbox.Action, f outbox.Filter, reason string) (outbox.Operation, error)
 	StopOperation(ctx context.Context, id string) error
+	ContinueOperation(ctx context.Context, id string) error
 }
 
 // Broker is what the page asks of the broker: *rabbitmq.Broker, or *memory.Broker.

@@ -16,8 +16,10 @@ type nowPage struct {
 	Trouble []string `json:"trouble,omitempty"`
 	Range   string   `json:"range"`
 	// Totals are of the whole range.
-	Totals []total     `json:"totals"`
-	Charts []chart     `json:"charts"`
+	Totals []total `json:"totals"`
+	Charts []chart `json:"charts"`
+	// Alive is how many loops have said that they are alive.
+	Alive  int         `json:"alive"`
 	Queues []queueLine `json:"queues"`
 }
 
@@ -44,6 +46,11 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *request) error {
 	page.Attention = s.attend()
 	if page.Attention == nil {
 		page.Attention = []attention{}
+	}
+	for _, i := range s.instances {
+		if i.Alive {
+			page.Alive++
+		}
 	}
 	page.Queues = queueLines(s.queues, r.now)
 	d.history(r, &page)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"time"
@@ -58,7 +59,7 @@ func (l queueLine) Name() string { return cmp.Or(l.Queue, "events") }
 func (l queueLine) Rate() string { return percent(l.FailedHour, l.DoneHour+l.FailedHour) }
 
 // Query is the query of the list of its jobs in a state.
-func (l queueLine) Query(state string) string {
+func (l queueLine) Query(state string) template.URL {
 	if l.Queue == "" {
 		return query("state", state)
 	}

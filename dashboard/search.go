@@ -37,12 +37,12 @@ func parseSearch(state, text string, now time.Time) (search, error) {
 		s.Filter.Running = true
 	case state != "":
 		if !ackbox.State(state).Valid() {
-			return s, badRequest(fmt.Sprintf("There is no state %q.", cut(state, 40)))
+			return s, badRequestError(fmt.Sprintf("There is no state %q.", cut(state, 40)))
 		}
 		s.Filter.State = ackbox.State(state)
 	}
 	if len(text) > maxSearch || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-		return s, badRequest(fmt.Sprintf("The search is longer than %d bytes, or is no text.", maxSearch))
+		return s, badRequestError(fmt.Sprintf("The search is longer than %d bytes, or is no text.", maxSearch))
 	}
 	tokens, err := tokenize(text)
 	if err != nil {
@@ -69,20 +69,20 @@ func (s *search) take(token string, now time.Time) error {
 	bound := map[string]*time.Time{"before": &s.Filter.Before, "after": &s.Filter.After}[name]
 	switch {
 	case !found || field == nil && bound == nil:
-		return badRequest(fmt.Sprintf("Where is %q to be found? Say key:%s, kind:%s, queue:%s or error:%s; "+
+		return badRequestError(fmt.Sprintf("Where is %q to be found? Say key:%s, kind:%s, queue:%s or error:%s; "+
 			"or bound the time with before: and after:. A job's id stands alone.",
 			cut(token, 60), cut(quoted(token), 60), cut(quoted(token), 60), cut(quoted(token), 60), cut(quoted(token), 60)))
 	case value == "":
-		return badRequest(fmt.Sprintf("After %s: something must follow.", name))
+		return badRequestError(fmt.Sprintf("After %s: something must follow.", name))
 	case field != nil && *field != "" || bound != nil && !bound.IsZero():
-		return badRequest(fmt.Sprintf("%s: may stand there once.", name))
+		return badRequestError(fmt.Sprintf("%s: may stand there once.", name))
 	case field != nil:
 		*field = value
 		return nil
 	}
 	t, err := parseTime(value, now)
-	if err != nil {
-		return badRequest(fmt.Sprintf("%s:%s is no time: write 2006-01-02, 2006-01-02T15:04 (UTC), or how long ago: 90m, 3h, 2d.",
+	if err != nil || t.Year() < 1900 || t.Year() > 9999 {
+		return badRequestError(fmt.Sprintf("%s:%s is no time: write 2006-01-02, 2006-01-02T15:04 (UTC), or how long ago: 90m, 3h, 2d.",
 			name, cut(value, 40)))
 	}
 	*bound = t
@@ -116,7 +116,7 @@ func tokenize(text string) ([]string, error) {
 		}
 	}
 	if open {
-		return nil, badRequest(`A quote is not closed: error:"like this".`)
+		return nil, badRequestError(`A quote is not closed: error:"like this".`)
 	}
 	if some {
 		tokens = append(tokens, token.String())
@@ -129,7 +129,7 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	if n := len(s) - 1; n > 0 && strings.ContainsRune("smhd", rune(s[n])) {
 		unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[s[n]]
 		if many, err := strconv.ParseUint(s[:n], 10, 20); err == nil {
-			return now.Add(-time.Duration(many) * unit).UTC(), nil //nolint:gosec // 20 bits
+			return now.Add(-time.Duration(many) * unit).UTC(), nil
 		}
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {

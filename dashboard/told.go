@@ -31,6 +31,7 @@ var deeds = map[string]struct{ done, why string }{
 	"dead-delete":  {"deleted from the dead queue", "the others were no longer there"},
 	"pause":        {"Paused. Workers stop taking jobs within seconds; what runs may end.", ""},
 	"resume":       {"Resumed. Workers take jobs again within seconds.", ""},
+	"continue":     {"It goes on from where it was.", ""},
 	"stop":         {"Stopped. The step that was being done may still end.", ""},
 }
 

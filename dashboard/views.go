@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 )
@@ -80,6 +82,12 @@ type event struct {
 	// Coming is set of what has not happened yet.
 	Coming bool `json:"coming,omitempty"`
 }
+
+// Person reports whether it was somebody's act; its Error is his reason.
+func (e event) Person() bool { return e.Tone == "person" }
+
+// Instance reports whether By is one, rather than somebody.
+func (e event) Instance() bool { return uuid.Validate(e.By) == nil }
 
 // Head is the first line of the error, Rest what follows it: a stack, as a rule.
 func (e event) Head() string { return firstLine(e.Error) }
@@ -204,6 +212,17 @@ func (o operationLine) Bulk() bool { return o.IDs == nil && o.Queue == "" }
 
 // Running reports whether it goes on.
 func (o operationLine) Running() bool { return o.State == string(outbox.OperationRunning) }
+
+// Permission is what it takes to stop it, or to have it go on.
+func (o operationLine) Permission() string { return needs(outbox.Action(o.Action)).String() }
+
+// Percent is how much of it is done, of 100, for a bar.
+func (o operationLine) Percent() int64 {
+	if o.State == string(outbox.OperationDone) || o.Expected == 0 {
+		return 100
+	}
+	return min(100*o.Changed/int64(o.Expected), 100)
+}
 
 func operationOf(o outbox.Operation) operationLine {
 	line := operationLine{

@@ -32,10 +32,32 @@ func (s *statements) acts(d *dialect, text func(string) string) {
 VALUES ({id ?}, ?, {json ?}, ?, ?, ?, ?, {now}, {now}, {now}, ?, ?, ?)`)
 	s.begin = text(`INSERT INTO {operations} (id, action, filter, state, actor, reason, created_at, updated_at, expected)
 VALUES ({id ?}, ?, {json ?}, 'running', ?, ?, {now}, {now}, ?)`)
+	param := "?"
+	if d.numbered {
+		param = "?::text" // where nothing else says what it is
+	}
+	const updated = `UPDATE {operations} SET updated_at = {now}`
 	columns := `{id}, action, ids, coalesce(queue, ''), filter, state, actor, reason, ` +
 		d.microsOf("created_at") + `, ` + d.microsOf("updated_at") + `, ` + d.microsOf("finished_at") + `, expected, changed, looked_at, error`
 	s.operation = text(`SELECT ` + columns + ` FROM {operations} WHERE id = {id ?}`)
 	s.operations = text(`SELECT ` + columns + ` FROM {operations} AS t WHERE t.id < {id ?} ORDER BY t.id DESC LIMIT ?`)
+	// A step locks its operation first: each has one at a time, and several of them have
+	// theirs beside each other.
+	s.carry = text(updated + ` WHERE id = (
+	SELECT id FROM {operations} WHERE state = 'running' ORDER BY created_at, id LIMIT 1 {lock delete}
+) RETURNING ` + columns + `, coalesce(` + d.textOf("place") + `, '')`)
+	s.carried = text(updated + `, changed = changed + ?, looked_at = looked_at + ?, place = {json ?}, state = ` + param + `, error = ` + param + `,
+	finished_at = CASE WHEN ` + param + ` <> 'running' THEN {now} END WHERE id = {id ?}`)
+	s.carryFailed = text(updated + `, error = ? WHERE id = {id ?} AND state = 'running'`)
+	s.halt = text(updated + `, state = ` + param + `, finished_at = CASE WHEN ` + param + ` <> 'running' THEN {now} END
+WHERE id = {id ?} AND filter IS NOT NULL AND state = ` + param + ` RETURNING {id}`)
+	s.pause = text(`INSERT INTO {queues} (queue, paused_at, paused_by, reason) VALUES (?, {now}, ?, ?) ON CONFLICT (queue) DO NOTHING`)
+	s.resume = text(`DELETE FROM {queues} WHERE queue = ?`)
+	s.pauses = text(`SELECT queue, ` + d.microsOf("paused_at") + `, paused_by, reason FROM {queues} ORDER BY queue`)
+	s.ready = text(`SELECT {micros now}, ''`)
+	if d.numbered {
+		s.ready = text(`SELECT {micros now}, set_config('enable_bitmapscan', 'off', true) || set_config('enable_seqscan', 'off', true) || set_config('jit', 'off', true) || set_config('plan_cache_mode', 'force_custom_plan', true)`)
+	}
 	// The oldest rows alone are looked at: ids are in the order of time.
 	s.purgeOperations = text(`DELETE FROM {operations} WHERE id IN (
 	SELECT id FROM (SELECT id, finished_at FROM {operations} ORDER BY id LIMIT ?) AS oldest WHERE finished_at <= {before ?}
@@ -69,6 +91,14 @@ func historyWith(d *dialect, what Happening) string {
 	return `json_insert(CASE WHEN json_array_length(t.history) >= 50 THEN json_remove(t.history, '$[0]') ELSE coalesce(t.history, '[]') END,
 	'$[#]', json_patch('{}', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'what', '` + string(what) + `', 'attempt', t.attempt,
 		'by', nullif(?, ''), 'error', nullif(?, ''), 'operation', ?)))`
+}
+
+// textOf reads JSON as text.
+func (d *dialect) textOf(column string) string {
+	if d.numbered {
+		return column + "::text"
+	}
+	return column
 }
 
 // microsOf reads a time as dbTime scans it.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/core"
@@ -23,17 +24,42 @@ type change struct {
 	Charge    bool         `json:"charge"`
 	NoOutcome bool         `json:"no_outcome"`
 	Error     string       `json:"error"`
+	// What is the entry that the history gets; none if it is empty.
+	What Happening     `json:"what"`
+	Ran  time.Duration `json:"ran"`
 }
 
 func changeOf(t core.Transition) change {
 	c := change{
 		ID: t.ID, Attempt: t.Attempt, Target: t.To, AfterMS: millis(t.After),
 		Charge: t.Charge && t.To == ackbox.Pending, NoOutcome: t.NoOutcome, Error: errorText(t.Error),
+		What: happening(t), Ran: max(0, t.Ran),
 	}
 	if t.Holder != "" {
 		c.Holder = &t.Holder
 	}
 	return c
+}
+
+// happening is what a transition is in the history of its job. A copy that was sent again
+// because nothing is known of the one before, or because its worker stops, is none.
+func happening(t core.Transition) Happening {
+	switch t.To {
+	case ackbox.Pending:
+		switch {
+		case t.Charge:
+			return Failed
+		case t.Holder != "" && !t.NoOutcome:
+			return PutOff
+		}
+	case ackbox.Nacked, ackbox.Refused:
+		return Refused
+	case ackbox.Dead:
+		return GivenUp
+	case ackbox.Cancelled:
+		return Cancelled
+	}
+	return ""
 }
 
 // apply records changes of any kind, one for each id, in one statement. It

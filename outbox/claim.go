@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,11 +21,11 @@ func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim core.Claim) ([]ac
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	began := time.Now()
-	now, err := s.openClaim(ctx, tx)
+	now, paused, err := s.openClaim(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	c := claiming{s: s, tx: tx, now: now, trip: time.Since(began), names: s.queues.turn(claim.Except)}
+	c := claiming{s: s, tx: tx, now: now, trip: time.Since(began), names: s.queues.turn(slices.Concat(claim.Except, paused))}
 	c.rows, c.bytes = s.size.next(claim.Limit, s.cfg.MaxBatchBytes)
 	began = time.Now()
 	b, err := c.claim(ctx)
@@ -42,18 +43,22 @@ func (s *Store) claimIn(ctx context.Context, tx *sql.Tx, claim core.Claim) ([]ac
 }
 
 // openClaim sets what holds for a claim's transaction, and returns the database's
-// time.
-func (s *Store) openClaim(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
+// time and the queues that are paused.
+func (s *Store) openClaim(ctx context.Context, tx *sql.Tx) (now time.Time, paused []string, err error) {
 	idle := s.cfg.WireTimeout + s.cfg.StatementTimeout
 	unread := max(s.cfg.StatementTimeout, time.Second) // a shorter one ends healthy connections
 	var set [7]string
+	var list string
 	err = tx.QueryRowContext(ctx, s.sql.claimSession,
 		strconv.FormatInt(idle.Milliseconds(), 10), strconv.FormatInt(unread.Milliseconds(), 10)).
-		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4], &set[5], &set[6])
+		Scan(&now, &set[0], &set[1], &set[2], &set[3], &set[4], &set[5], &set[6], &list)
 	if err != nil {
-		return now, fmt.Errorf("outbox: bound the claim's session: %w", err)
+		return now, nil, fmt.Errorf("outbox: bound the claim's session: %w", err)
 	}
-	return now, nil
+	if err := json.Unmarshal([]byte(list), &paused); err != nil {
+		return now, nil, fmt.Errorf("outbox: read which queues are paused: %w", err)
+	}
+	return now, paused, nil
 }
 
 // claiming is one claim on PostgreSQL.

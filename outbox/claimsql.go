@@ -21,7 +21,7 @@ func claimOf(d *dialect) string {
 	if !d.numbered {
 		return `WITH turns AS (
 	SELECT id AS turn, row_number() OVER (PARTITION BY queue ORDER BY due_at, id) AS nth
-	FROM {table} WHERE state = 'pending' AND holder IS NULL AND due_at <= {start} AND queue NOT IN (SELECT value FROM json_each(?))
+	FROM {table} WHERE state = 'pending' AND holder IS NULL AND due_at <= {start} AND queue NOT IN (SELECT value FROM json_each(?)) AND queue NOT IN (SELECT queue FROM {queues})
 	ORDER BY nth, due_at, id LIMIT ?
 )
 SELECT ` + inlineColumns + ` FROM turns JOIN {table} ON id = turn ORDER BY nth, due_at, id`
@@ -91,8 +91,12 @@ SELECT queue FROM hop WHERE found`
 //
 // Bytes and times come as text over the simple protocol, and must come in the form
 // that pgx reads, whatever the role's or the database's settings say.
+//
+// The queues that are paused are read with it: a claim takes nothing of a queue that was
+// paused before it began, in whatever process.
 const claimSession = `SELECT now(), set_config('idle_in_transaction_session_timeout', $1, true),
 	set_config('tcp_user_timeout', $2, true),
 	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
 	set_config('jit', 'off', true),
-	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true)`
+	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true),
+	(SELECT {list of queue} FROM {queues})`

@@ -74,7 +74,7 @@ func (s *Store) diagnoseClock(ctx context.Context, d *Diagnosis) error {
 		// By the monotonic clock, so that a step of ours is not taken for its.
 		half := time.Since(began) / 2
 		if i == 0 || half < d.ClockError {
-			d.Clock, d.ClockError = there.Time.Sub(began.Add(half).Round(0)), half
+			d.Clock, d.ClockError = there.Sub(began.Add(half).Round(0)), half
 		}
 	}
 	return nil

@@ -35,6 +35,8 @@ var (
 	// ErrSlow is returned by what people look at the table with, and wrapped with what the
 	// database says, where the 2 s for it have passed.
 	ErrSlow = errors.New("outbox: that takes too long to look up: narrow it by queue, kind or key")
+	// ErrPlace is returned by List and Operations for a cursor that no page has given.
+	ErrPlace = errors.New("outbox: the place from which a list is to go on is none that the page before has named")
 	// ErrNotFound is returned by Get for an id without a row.
 	ErrNotFound = errors.New("outbox: no such job")
 )

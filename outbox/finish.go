@@ -25,7 +25,7 @@ const rowsPerStatement = 1000
 // anything is recorded. On any other error some of the transitions may have
 // been recorded; ask again with all of them: what was recorded comes back
 // Stale. The Error of an uncharged transition to Pending becomes the row's last error
-// but is left out of the list of errors, which is kept for tries and refusals.
+// while the history has what was charged, refused or put off by its handler.
 //
 // A transition of a worker to anything but Done is Stale while another instance, which
 // is alive, runs the job. An uncharged one to Pending is Stale, too, if it speaks of

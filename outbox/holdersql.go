@@ -109,6 +109,7 @@ func takeBackOf(d *dialect) string {
 	query := picked(from, `UPDATE {table} SET state = CASE WHEN `+sent+` THEN 'pending' ELSE state END,
 	resend = CASE WHEN `+sent+` THEN resend + 1 ELSE resend END,
 	due_at = CASE WHEN `+sent+` THEN {now} ELSE due_at END,
+	history = CASE WHEN `+sent+` THEN `+withEvent(d, "", event{literal(TakenBack), "attempt", "holder", "", "sent_at", ""})+` ELSE history END,
 	`+letGo)
 	if !d.numbered {
 		return query
@@ -123,7 +124,8 @@ func takeBackOf(d *dialect) string {
 }
 
 // unattended counts, for some queues, what is due and what was sent long ago, if
-// nothing of them was sent lately, and if nobody living consumes them.
+// nothing of them was sent lately, and if nobody living consumes them. What people have
+// paused waits because they want it to.
 const unattended = `SELECT q.queue, CASE WHEN EXISTS (
 		SELECT 1 FROM {table} AS t WHERE t.state = 'sent' AND t.{unfinished} AND t.queue = q.queue AND t.seen_at > {before ?}
 	) OR EXISTS (
@@ -140,4 +142,4 @@ const unattended = `SELECT q.queue, CASE WHEN EXISTS (
 			WHERE t.state = 'sent' AND t.{unfinished} AND t.queue = q.queue AND t.seen_at <= {before ?} AND t.holder IS NULL
 			ORDER BY t.queue, t.seen_at LIMIT 1000) AS sent
 	) END
-FROM {names}`
+FROM {names} WHERE q.queue NOT IN (SELECT p.queue FROM {queues} AS p)`

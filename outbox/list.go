@@ -12,8 +12,8 @@ import (
 	"github.com/ackbox/ackbox"
 )
 
-// place is where a list goes on: behind a row of one of the ways that it goes.
-type place struct {
+// bookmark is where a list goes on: behind a row of one of the ways that it goes.
+type bookmark struct {
 	Way int    `json:"w"`
 	At  int64  `json:"t"` // microseconds since 1970
 	ID  string `json:"i"`
@@ -49,7 +49,7 @@ func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Pa
 	}
 	ways := s.waysOf(f)
 	if from.Way >= len(ways) {
-		return Page{}, errPlace
+		return Page{}, ErrPlace
 	}
 	var page Page
 	var unread error
@@ -71,29 +71,27 @@ func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Pa
 		case from.Way+1 == len(ways):
 			return page, unread
 		case limit == 0:
-			page.Next = place{Way: from.Way + 1}.encode()
+			page.Next = bookmark{Way: from.Way + 1}.encode()
 			return page, unread
 		}
-		from = place{Way: from.Way + 1}
+		from = bookmark{Way: from.Way + 1}
 	}
 }
 
 const maxPage = 10_000
 
-var errPlace = errors.New("outbox: the place from which a list is to go on is none that Page.Next has named")
-
-func (p place) encode() string {
+func (p bookmark) encode() string {
 	text, _ := json.Marshal(p) // numbers and a text always encode
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-func decodePlace(after string) (p place, err error) {
+func decodePlace(after string) (p bookmark, err error) {
 	if after == "" {
-		return place{}, nil
+		return bookmark{}, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(after)
 	if err != nil || json.Unmarshal(text, &p) != nil || p.Way < 0 || p.ID != "" && !validID(p.ID) {
-		return place{}, errPlace
+		return bookmark{}, ErrPlace
 	}
 	return p, nil
 }
@@ -117,12 +115,12 @@ func (s *Store) waysOf(f Filter) []*way {
 type found struct {
 	ids      []string
 	searched int
-	last     place
+	last     bookmark
 }
 
 // walk looks along a way for up to limit rows that match; more says that there are rows
 // behind the last one.
-func (s *Store) walk(ctx context.Context, w *way, f Filter, from place, limit int) (found, bool, error) {
+func (s *Store) walk(ctx context.Context, w *way, f Filter, from bookmark, limit int) (found, bool, error) {
 	queues, each := []string(nil), maxSearched
 	if w.queues != "" {
 		if queues = []string{f.Queue}; f.Queue == "" {
@@ -133,7 +131,7 @@ func (s *Store) walk(ctx context.Context, w *way, f Filter, from place, limit in
 		}
 		each = max(limit+1, maxSearched/max(1, len(queues)))
 	}
-	var seen []step
+	var seen []looked
 	err := s.look(ctx, "list jobs", func(ctx context.Context, c conn) error {
 		args, err := s.pageArgs(w, f, from, queues, each)
 		if err != nil {
@@ -141,7 +139,7 @@ func (s *Store) walk(ctx context.Context, w *way, f Filter, from place, limit in
 		}
 		rows, err := c.QueryContext(ctx, w.page, args...)
 		return scanEach(rows, err, func(rows *sql.Rows) error {
-			var r step
+			var r looked
 			var at dbTime
 			if err := rows.Scan(&r.queue, &r.id, &at, &r.match); err != nil {
 				return err
@@ -158,8 +156,8 @@ func (s *Store) walk(ctx context.Context, w *way, f Filter, from place, limit in
 	return result, more, nil
 }
 
-// step is a row as a walk sees it.
-type step struct {
+// looked is a row as a walk sees it.
+type looked struct {
 	queue, id string
 	at        int64
 	match     bool
@@ -167,7 +165,7 @@ type step struct {
 
 // take takes the rows that match, in their order, as far as every queue was read: behind
 // the last row of one that has more, that queue's would be missing.
-func take(seen []step, each, limit int) (found, bool) {
+func take(seen []looked, each, limit int) (found, bool) {
 	read := make(map[string]int)
 	end := len(seen)
 	for i, r := range seen {
@@ -186,13 +184,13 @@ func take(seen []step, each, limit int) (found, bool) {
 			result.ids = append(result.ids, r.id)
 		}
 		result.searched++
-		result.last = place{At: r.at, ID: r.id}
+		result.last = bookmark{At: r.at, ID: r.id}
 	}
 	return result, more
 }
 
 // pageArgs are the parameters of a way's page.
-func (s *Store) pageArgs(w *way, f Filter, from place, queues []string, each int) ([]any, error) {
+func (s *Store) pageArgs(w *way, f Filter, from bookmark, queues []string, each int) ([]any, error) {
 	var args []any
 	if w.queues != "" {
 		names, err := json.Marshal(append([]string{}, queues...)) // a list in any case
@@ -228,7 +226,7 @@ var (
 )
 
 // idFrom is the id behind which a walk goes on.
-func (p place) idFrom(w *way) string {
+func (p bookmark) idFrom(w *way) string {
 	switch {
 	case p.ID != "":
 		return p.ID

@@ -79,7 +79,7 @@ func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 			entry.History = []HistoryEntry{{Error: fmt.Sprintf("outbox: the row's history cannot be read: %v", err)}}
 		}
 		for i := range entry.History {
-			entry.History[i].At = entry.History[i].At.UTC() // written in the session's time zone
+			entry.History[i].toUTC()
 		}
 	}
 	return entry, nil

@@ -54,6 +54,10 @@ type Operation struct {
 
 // Rehearsal is what an operation would do.
 type Rehearsal struct {
-	Count   Count
+	// Count is how many jobs it would change now, as far as was looked.
+	Count Count
+	// Searched is how many rows were looked at.
+	Searched int
+	// Samples are the first of them, 10 at most.
 	Samples []Entry
 }

@@ -43,7 +43,7 @@ func (s *Store) Operations(ctx context.Context, after string, limit int) (list [
 		after = lastID
 	}
 	if !validID(after) {
-		return nil, "", fmt.Errorf("outbox: list operations: after is %.100q: want what a page before has returned", after)
+		return nil, "", ErrPlace
 	}
 	err = s.each(ctx, "list operations", s.sql.operations, func(rows *sql.Rows) error {
 		op, err := readOperation(rows.Scan)

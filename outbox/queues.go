@@ -128,7 +128,7 @@ func (s *Store) unknownQueues(ctx context.Context, known []string, recent bool) 
 		return nil, err
 	}
 	defer func() { _ = tx.Rollback() }() // it has changed nothing
-	since, err := s.openClaim(ctx, tx)
+	since, _, err := s.openClaim(ctx, tx)
 	if err != nil {
 		return nil, err
 	}

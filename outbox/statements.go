@@ -11,6 +11,7 @@ import (
 // time is what lets PostgreSQL and its drivers reuse a plan.
 type statements struct {
 	table string
+	text  func(string) string // makes what is made when it is needed
 
 	inserts            [8]string // of 1, 2, 4, … 128 rows
 	claim, large, seek string
@@ -52,6 +53,11 @@ type statements struct {
 	orphaned, crashing string
 	unroutable         string
 	refusedQueues      string
+	carry, carried     string
+	carryFailed, halt  string
+	ready              string
+	pause, resume      string
+	pauses             string
 }
 
 // unfinished are the states in which a report about the current try is welcome:
@@ -105,7 +111,7 @@ func texts(d *dialect, cfg Config) func(string) string {
 
 func newStatements(d *dialect, cfg Config) statements {
 	table, text := qualified(cfg), texts(d, cfg)
-	s := statements{table: table}
+	s := statements{table: table, text: text}
 
 	s.identity = text(`SELECT ledger FROM ` + versionTable(table) + ` WHERE version = 1`)
 
@@ -118,7 +124,7 @@ func newStatements(d *dialect, cfg Config) statements {
 	}
 
 	// Relay.
-	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), claimSession
+	s.claim, s.large, s.seek, s.claimSession = text(claimOf(d)), text(largeOf(d)), text(seekOf), text(claimSession)
 	// A publish-only message ends at sent, so it is finished with it.
 	s.markSent = text(`UPDATE {table} SET state = 'sent', sent_at = {now}, seen_at = {now}, refused_at = NULL,
 	finished_at = CASE WHEN queue = '' THEN {now} END
@@ -136,8 +142,9 @@ WHERE {in batch} AND {unfinished}`)
 UPDATE {table} AS t SET state = 'done', sent_at = coalesce(t.sent_at, {now}), finished_at = {now}, refused_at = NULL
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	// The WHERE is funcs reachable and refused in SQL.
+	const sentInTry = "CASE WHEN l.what = '" + string(Refused) + "' THEN NULL ELSE t.sent_at END"
 	s.apply = text(`WITH locked AS (
-	SELECT t.id, r.holder, r.target, r.after_ms, r.charge, r.no_outcome, r.error
+	SELECT t.id, r.holder, r.target, r.after_ms, r.charge, r.no_outcome, r.error, r.what, r.ran
 	FROM {table} AS t JOIN {rows} ON r.id = t.id AND r.attempt = t.attempt AND (coalesce(r.resend, t.resend) = t.resend OR r.holder = t.holder)
 	WHERE t.{unfinished} AND (r.target IN ('pending', 'done', 'dead')
 		OR t.state = 'pending' OR t.state = 'nacked' AND r.target = 'cancelled')
@@ -159,7 +166,7 @@ UPDATE {table} AS t SET
 	starts = CASE WHEN l.target <> 'pending' OR l.holder IS NULL THEN t.starts WHEN l.charge OR NOT l.no_outcome THEN 0
 		WHEN t.holder = l.holder AND t.started_at IS NOT NULL AND t.starts > 0 THEN t.starts - 1 ELSE t.starts END,
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
-	history = CASE WHEN l.error <> '' AND (l.charge OR l.target <> 'pending') THEN {append l.error} ELSE t.history END
+	history = CASE WHEN l.what <> '' THEN ` + withEvent(d, "t.", event{"l.what", "t.attempt", "l.holder", "l.error", sentInTry, "nullif(l.ran, 0)"}) + ` ELSE t.history END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead(d, "holder") + `
 FROM {table} WHERE id {in ids}`)
@@ -167,15 +174,16 @@ FROM {table} WHERE id {in ids}`)
 	// Complete, in the handler's transaction: this one waits for its row.
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}, refused_at = NULL
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
-	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, history = {append ?}, last_error = ?
+	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, last_error = ?,
+	history = ` + withEvent(d, "t.", event{literal(GivenUp), "t.attempt", "t.holder", "{text ?}", "t.sent_at", ""}) + `
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
 	s.finishedAt = text(`SELECT attempt, {unfinished}, {micros finished_at} FROM {table} WHERE id = {id ?}`)
 
 	s.inbox(text)
 	s.holders(d, text)
 	s.sweeps(d, text)
-	s.stats(d, text)
 	s.balances(d, text)
+	s.stats(d, text)
 
 	s.get = text(`SELECT ` + entryColumns + ` FROM {table} WHERE id = {id ?}`)
 	s.counts = text(`SELECT state, count(*) FROM {table} GROUP BY state`)

@@ -34,11 +34,11 @@ type Store struct {
 	size   size
 	walks  walks
 	beats  heartbeat // PostgreSQL only, too
+	hooks  *hook.List
 	tally  tally
 	// written and clock are for the statistics: when they were written, and by what clock.
 	written written
 	clock   clock
-	hooks   *hook.List
 	// released receives when rows that somebody waits for are committed.
 	released chan struct{}
 }

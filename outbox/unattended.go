@@ -17,7 +17,7 @@ const unattendedAfter = time.Minute
 // Unattended returns, by name, the queues of which jobs are pending though due for over
 // a minute while none was sent, or sent over a minute ago while nobody who is alive
 // consumes the queue. Each count ends at 1,000. Jobs that are in somebody's hands do
-// not count. It is for a message to people every now and then, not for a loop.
+// not count, nor do those of paused queues. It is for a message to people every now and then, not for a loop.
 func (s *Store) Unattended(ctx context.Context) ([]core.Unattended, error) {
 	queues, err := s.listQueues(ctx, "list the queues of pending jobs", s.sql.pendingQueues)
 	if err != nil {

@@ -57,11 +57,22 @@ type Instances interface {
 	Unattended(ctx context.Context) ([]core.Unattended, error)
 }
 
+// Operations is the record of what people do to many jobs at once.
+type Operations interface {
+	// CarryOn does one step of a running operation: it changes up to limit jobs and
+	// returns how many. more is false where no operation runs.
+	CarryOn(ctx context.Context, limit int) (changed int, more bool, err error)
+	// PurgeOperations deletes those that ended more than retention ago, of the oldest
+	// limit.
+	PurgeOperations(ctx context.Context, retention time.Duration, limit int) (int, error)
+}
+
 // Store is the whole jobs table as a sweeper sees it; *outbox.Store is one.
 type Store interface {
 	Ledger
 	Sent
 	Instances
+	Operations
 }
 
 // Partitions is what a Store may be besides: a table in daily partitions.
@@ -95,6 +106,8 @@ const (
 	DefaultInboxRetention = 7 * 24 * time.Hour
 	DefaultStatsRetention = 31 * 24 * time.Hour
 	DefaultBatch          = 1000
+	// DefaultOperationRetention is how long it is on record what people did.
+	DefaultOperationRetention = 90 * 24 * time.Hour
 )
 
 // partitionsAhead is for how many days there are partitions: a weekend in which
@@ -132,6 +145,9 @@ type Config struct {
 	// StatsRetention is how long statistics by hours are kept; those by minutes are for 26
 	// hours at most. Default 31 days, which is as long as they are asked for; up to 100 years.
 	StatsRetention time.Duration
+	// OperationRetention is how long it is on record what people did to jobs and queues,
+	// with their names. Default 90 days; up to 100 years.
+	OperationRetention time.Duration
 	// Batch bounds the rows of one statement; a sweep repeats it while it
 	// comes back full, queue by queue in turn, and logs every 5 s that it goes
 	// on. Default 1000; 1 to 10,000.
@@ -149,6 +165,7 @@ func (c Config) withDefaults() Config {
 	c.DeadRetention = cmp.Or(c.DeadRetention, DefaultDeadRetention)
 	c.InboxRetention = cmp.Or(c.InboxRetention, DefaultInboxRetention)
 	c.StatsRetention = cmp.Or(c.StatsRetention, DefaultStatsRetention)
+	c.OperationRetention = cmp.Or(c.OperationRetention, DefaultOperationRetention)
 	c.Batch = cmp.Or(c.Batch, DefaultBatch)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -178,6 +195,9 @@ func (c Config) validate() error {
 	}
 	if c.StatsRetention < 0 || c.StatsRetention > maxRetention {
 		bad("StatsRetention is %v: want 0 (the default) or more, at most %v", c.StatsRetention, maxRetention)
+	}
+	if c.OperationRetention < 0 || c.OperationRetention > maxRetention {
+		bad("OperationRetention is %v: want 0 (the default) or more, at most %v", c.OperationRetention, maxRetention)
 	}
 	if c.Batch < 1 || c.Batch > 10_000 {
 		bad("Batch is %d: want 1 to 10000", c.Batch)

@@ -70,6 +70,10 @@ func (emptyLedger) Purge(context.Context, string, time.Duration, int) (int, erro
 
 func (emptyLedger) PurgeDead(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
+func (emptyLedger) CarryOn(context.Context, int) (int, bool, error) { return 0, false, nil }
+
+func (emptyLedger) PurgeOperations(context.Context, time.Duration, int) (int, error) { return 0, nil }
+
 func (emptyLedger) PurgeInbox(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
 func (emptyLedger) PurgeStats(context.Context, time.Duration, time.Duration, int) (int, error) {

@@ -22,9 +22,13 @@ type store struct {
 	ages       func(ctx context.Context) ([]core.QueueAge, error)
 	resend     func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
 
-	beat       func(core.Instance) error
-	leave      func(id string) error
-	takeBack   func(limit int) (int, error)
+	beat     func(core.Instance) error
+	leave    func(id string) error
+	takeBack func(limit int) (int, error)
+
+	carryOn         func(limit int) (int, bool, error)
+	purgeOperations func(retention time.Duration, limit int) (int, error)
+
 	unattended func() ([]core.Unattended, error)
 }
 
@@ -98,6 +102,20 @@ func (s *store) PurgeInbox(ctx context.Context, retention time.Duration, limit i
 		return 0, nil
 	}
 	return s.purgeInbox(ctx, retention, limit)
+}
+
+func (s *store) CarryOn(_ context.Context, limit int) (int, bool, error) {
+	if s.carryOn == nil {
+		return 0, false, nil
+	}
+	return s.carryOn(limit)
+}
+
+func (s *store) PurgeOperations(_ context.Context, retention time.Duration, limit int) (int, error) {
+	if s.purgeOperations == nil {
+		return 0, nil
+	}
+	return s.purgeOperations(retention, limit)
 }
 
 func (s *store) Ages(ctx context.Context) ([]core.QueueAge, error) {

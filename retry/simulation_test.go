@@ -119,7 +119,9 @@ func (w *world) Purge(context.Context, string, time.Duration, int) (int, error) 
 
 func (w *world) PurgeDead(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
-func (w *world) PurgeInbox(context.Context, time.Duration, int) (int, error) { return 0, nil }
+func (w *world) CarryOn(context.Context, int) (int, bool, error)                  { return 0, false, nil }
+func (w *world) PurgeOperations(context.Context, time.Duration, int) (int, error) { return 0, nil }
+func (w *world) PurgeInbox(context.Context, time.Duration, int) (int, error)      { return 0, nil }
 
 func (w *world) Ages(context.Context) ([]core.QueueAge, error) {
 	age := core.QueueAge{Queue: "q", Now: w.now}

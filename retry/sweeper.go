@@ -44,7 +44,7 @@ func NewSweeper(store Store, broker Broker, cfg Config) (*Sweeper, error) {
 }
 
 // Run runs the sweeps by their schedules until ctx ends, and beside them, every 3 s,
-// takes back what dead instances had in hand; it says which queues have old jobs that
+// carries on what people have begun (see [Sweeper.CarryOn]) and takes back what dead instances had in hand; it says which queues have old jobs that
 // nobody takes. Then it waits for the
 // statements in hand (the store bounds them) and returns nil. A failing or
 // panicking sweep is logged and runs again at its next time. A sweep that is
@@ -67,6 +67,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		{"rearm", s.cfg.Rearm, s.Rearm},
 		{"resend", s.cfg.Resend, s.Resend},
 		{"purge", s.cfg.Purge, s.Purge},
+		{"operations", operationsSpec, s.CarryOn},
 	} {
 		_, err := c.AddFunc(sweep.spec, func() {
 			n, err := sweep.run(ctx)
@@ -115,6 +116,9 @@ func (s *Sweeper) Purge(ctx context.Context) (int, error) {
 	inbox := turn{"the inbox", func(ctx context.Context) (int, error) {
 		return s.store.PurgeInbox(ctx, s.cfg.InboxRetention, s.cfg.Batch)
 	}}
+	operations := turn{"operations", func(ctx context.Context) (int, error) {
+		return s.store.PurgeOperations(ctx, s.cfg.OperationRetention, s.cfg.Batch)
+	}}
 	minutes := turn{"statistics by minutes", func(ctx context.Context) (int, error) {
 		return s.store.PurgeStats(ctx, time.Minute, min(minuteStatsRetention, s.cfg.StatsRetention), s.cfg.Batch)
 	}}
@@ -123,7 +127,7 @@ func (s *Sweeper) Purge(ctx context.Context) (int, error) {
 	}}
 	n, err := s.sweep(ctx, "purge", func(ctx context.Context) ([]turn, error) {
 		turns, err := finished(ctx)
-		return append(turns, dead, inbox, minutes, hours), err
+		return append(turns, dead, inbox, operations, minutes, hours), err
 	})
 	return n, errors.Join(partitionsErr, err)
 }

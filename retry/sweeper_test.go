@@ -55,7 +55,7 @@ func TestNewSweeperNamesWhatIsWrong(t *testing.T) {
 func TestRunSweepsBySchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var rearmed, purged, dead, inbox, looked int
+		var rearmed, purged, dead, inbox, operations, carried, looked int
 		s := &store{
 			rearm: func(context.Context, string, int) (int, error) { rearmed++; return 0, nil },
 			purge: func(_ context.Context, queue string, retention time.Duration, limit int) (int, error) {
@@ -79,6 +79,20 @@ func TestRunSweepsBySchedule(t *testing.T) {
 				}
 				return 0, nil
 			},
+			purgeOperations: func(retention time.Duration, limit int) (int, error) {
+				operations++
+				if retention != retry.DefaultOperationRetention || limit != 7 {
+					t.Errorf("PurgeOperations(%v, %d)", retention, limit)
+				}
+				return 0, nil
+			},
+			carryOn: func(limit int) (int, bool, error) {
+				carried++
+				if limit != 7 {
+					t.Errorf("CarryOn(%d)", limit)
+				}
+				return 0, false, nil
+			},
 			ages: nil,
 		}
 		b := waiting(func(string) (int, error) { looked++; return 0, nil })
@@ -92,8 +106,11 @@ func TestRunSweepsBySchedule(t *testing.T) {
 		if took := time.Since(start); took != 10*time.Minute+time.Second/2 {
 			t.Errorf("Run took %v", took)
 		}
-		if rearmed != 120 || purged != 10 || dead != 10 || inbox != 10 || looked != 0 {
-			t.Errorf("rearmed %d times, purged %d, %d and %d, looked %d; want 120, 10, 10, 10 and 0", rearmed, purged, dead, inbox, looked)
+		if rearmed != 120 || purged != 10 || dead != 10 || inbox != 10 || operations != 10 || looked != 0 {
+			t.Errorf("rearmed %d times, purged %d, %d, %d and %d, looked %d; want 120, 10, 10, 10, 10 and 0", rearmed, purged, dead, inbox, operations, looked)
+		}
+		if carried != 200 {
+			t.Errorf("looked %d times for operations, want 200", carried)
 		}
 	})
 }

@@ -262,8 +262,9 @@ type broker struct {
 	in    chan core.Delivery
 	lost  chan error // ends the subscription
 	open  sync.WaitGroup
-	retry atomic.Pointer[error] // what Retry and Bury fail with
-	slow  atomic.Int64          // how long they take, in nanoseconds
+	hold  atomic.Pointer[chan struct{}] // what was delivered is handed out when it is closed
+	retry atomic.Pointer[error]         // what Retry and Bury fail with
+	slow  atomic.Int64                  // how long they take, in nanoseconds
 }
 
 // refuse has copies fail with err, or succeed again.
@@ -294,6 +295,9 @@ func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(c
 		case err := <-b.lost:
 			return err
 		case d := <-b.in:
+			if hold := b.hold.Load(); hold != nil {
+				<-*hold
+			}
 			handle(d)
 		}
 	}

@@ -65,6 +65,13 @@ func (h *hand) end() {
 	h.overdue = time.Time{}
 }
 
+// runtime is how long the handler ran; 0 of a job whose handler was not called.
+func (h *hand) runtime() time.Duration {
+	h.set.mu.Lock()
+	defer h.set.mu.Unlock()
+	return h.ran
+}
+
 // consumed notes that Consume, called at a time, has ended.
 func (h *hand) consumed(at time.Time, err error) {
 	h.set.mu.Lock()

@@ -36,10 +36,14 @@ func (b *heartbeat) introduce(ctx context.Context) bool {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		err := b.identify(ctx)
 		if err == nil {
-			_, err = b.heart.Beat(ctx)
+			var heard beat.Heard
+			if heard, err = b.heart.Beat(ctx); err == nil {
+				b.pause(ctx, heard.Paused)
+				return true
+			}
 		}
-		if err == nil || ctx.Err() != nil {
-			return err == nil
+		if ctx.Err() != nil {
+			return false
 		}
 		if b.said.fresh("identity") {
 			b.cfg.Logger.WarnContext(ctx, "worker: the ledger cannot be asked who it is, or be told that this worker lives; nothing is consumed until it can", "error", err)
@@ -77,6 +81,7 @@ func (b *heartbeat) heard(ctx context.Context, heard beat.Heard) {
 	if heard.After >= core.Silence {
 		b.hands.forgetRecords() // what was on record may have been taken back meanwhile
 	}
+	b.pause(ctx, heard.Paused)
 	b.missSweeper(ctx, heard.Census)
 	b.unwritten(ctx, heard.Unwritten)
 }

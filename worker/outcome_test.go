@@ -384,3 +384,31 @@ func TestSnoozedCopyComesAgain(t *testing.T) {
 		b.expect(`j/1 pending charge=false after=0s ""`, "ack j", "requeue j")
 	})
 }
+
+// The ledger learns how long a handler ran, without what FailAction took after it.
+func TestHistoryOfATry(t *testing.T) {
+	h := plain{
+		func(context.Context, ackbox.Job) error {
+			time.Sleep(3 * time.Second)
+			return retry.Permanent(errFailed)
+		},
+		func(context.Context, ackbox.Job, error) error { time.Sleep(time.Minute); return nil },
+	}
+	run(t, worker.Config{}, h, func(b *bench) {
+		var ran []time.Duration
+		b.ledger.set(func(l *ledger) {
+			l.finish = func(ts []core.Transition) ([]core.Verdict, error) {
+				for _, t := range ts {
+					ran = append(ran, t.Ran)
+				}
+				return make([]core.Verdict, len(ts)), nil
+			}
+		})
+		b.deliver(job("j"))
+		b.pass(65 * time.Second)
+		if len(ran) == 0 || ran[0] != 3*time.Second {
+			t.Errorf("ran %v, want 3 s", ran)
+		}
+		b.ledger.recover()
+	})
+}

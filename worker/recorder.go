@@ -53,7 +53,7 @@ func newRecorder(s *shift) *recorder {
 // add queues the outcome of h. The handler's slot is free as soon as it
 // returns; h is settled when the outcome is durable.
 func (r *recorder) add(h *hand, t core.Transition, told report) {
-	t.ID, t.Attempt, t.Resend, t.Holder = h.ID, h.Attempt, h.Resend, r.heart.ID()
+	t.ID, t.Attempt, t.Resend, t.Holder, t.Ran = h.ID, h.Attempt, h.Resend, r.heart.ID(), h.runtime()
 	r.ledger.Announce(t)
 	select {
 	case r.in <- &outcome{hand: h, transition: t, report: told}:

@@ -50,8 +50,14 @@ func (r *refusals) take(ctx, work context.Context) (more bool) {
 	limit := 0
 	var queues []string
 	for queue, slots := range r.lines {
+		if r.gates[queue].isShut() {
+			continue
+		}
 		queues = append(queues, queue)
 		limit += max(0, slots.line.free())
+	}
+	if len(queues) == 0 {
+		return false
 	}
 	// A busy queue is why the broker refuses jobs, so one waits in line even then.
 	inHand := r.hands.those(func(h *hand) bool { return h.refused })

@@ -37,6 +37,7 @@ type shift struct {
 	*setup
 	heart    *beat.Heart
 	hands    *hands
+	gates    map[string]*gate // by queue
 	tries    failedTries
 	suspect  sync.Mutex      // held while a job runs that may be the death of its process
 	stopping <-chan struct{} // closed when nothing more is taken in
@@ -47,7 +48,10 @@ func newShift(s *setup, stopping <-chan struct{}) *shift {
 	for _, q := range s.cfg.Queues {
 		queues = append(queues, q.Name)
 	}
-	n := &shift{setup: s, hands: newHands(), stopping: stopping}
+	n := &shift{setup: s, hands: newHands(), gates: make(map[string]*gate), stopping: stopping}
+	for _, queue := range queues {
+		n.gates[queue] = new(gate)
+	}
 	n.heart = beat.New(s.ledger, core.RoleWorker, queues, n.detail)
 	n.heart.Stats = s.ledger
 	return n

@@ -48,7 +48,7 @@ func newStaff(s *shift, stop context.CancelCauseFunc) *staff {
 	for _, q := range s.cfg.Queues {
 		slots := &slots{line: newLine(q.Concurrency), next: admission}
 		f.refusals.lines[q.Name] = slots
-		f.intakes = append(f.intakes, &intake{shift: s, queue: q, next: slots, kick: kick, stop: stop})
+		f.intakes = append(f.intakes, &intake{shift: s, queue: q, next: slots, gate: s.gates[q.Name], kick: kick, stop: stop})
 	}
 	return f
 }

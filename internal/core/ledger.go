@@ -34,9 +34,11 @@ type Transition struct {
 	// row's starts without an outcome stay then, but for one of Holder itself that is
 	// on record, which is taken back. Without it they begin at 0 again.
 	NoOutcome bool
-	// Error is recorded as the row's last error and added to its list of
-	// errors; empty records nothing.
+	// Error is recorded as the row's last error, and as the reason in its history;
+	// empty records nothing.
 	Error string
+	// Ran is how long the handler ran, for the history; 0 if there was none.
+	Ran time.Duration
 }
 
 // Standing is the ledger's answer to a worker that is about to run a delivery.

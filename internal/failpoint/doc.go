@@ -38,11 +38,14 @@ const (
 	// Replaced: the copy of a message without a row is confirmed, the original
 	// not acknowledged.
 	Replaced Point = "worker.replaced"
+	// Carried: a step of an operation has changed its jobs, the transaction is not
+	// committed.
+	Carried Point = "outbox.carried"
 )
 
 // Points lists every Point.
 func Points() []Point {
-	return []Point{Claimed, Published, Settled, Committed, Taken, Handled, Recorded, Replaced}
+	return []Point{Claimed, Published, Settled, Committed, Taken, Handled, Recorded, Replaced, Carried}
 }
 
 // Variable names the environment variable that says what happens where.

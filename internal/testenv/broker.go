@@ -103,6 +103,15 @@ func (b *Broker) CloseConnections(atLeast ...int) int {
 	return closed
 }
 
+// SetPermissions changes what the test's user may do in the vhost: patterns of names, "^$"
+// for nothing. A channel may know its permissions for some seconds more.
+func (b *Broker) SetPermissions(configure, write, read string) {
+	b.tb.Helper()
+	call(b.tb, "set permissions", func(ctx context.Context) error {
+		return b.api.SetPermissions(ctx, b.vhost, b.user, configure, write, read)
+	})
+}
+
 // Queues lists the vhost's queues.
 func (b *Broker) Queues() []Queue {
 	b.tb.Helper()

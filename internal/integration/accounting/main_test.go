@@ -12,11 +12,14 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/ackbox/ackbox/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVar); role != "" {
 		os.Exit(play(role))
 	}
+	testenv.AtOnce(4)
 	goleak.VerifyTestMain(m)
 }

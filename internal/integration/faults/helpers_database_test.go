@@ -151,7 +151,7 @@ func (s *stage) uncharged() {
 func (s *stage) chargedByHandlers() {
 	s.t.Helper()
 	s.equal("jobs that were charged a try without their handler's failure", s.count(`SELECT count(*) FROM ackbox_jobs
-		WHERE publish_attempt > 0 OR attempt - 1 > jsonb_array_length(coalesce(history, '[]'))`), 0)
+		WHERE publish_attempt > 0 OR attempt - 1 > jsonb_array_length(jsonb_path_query_array(coalesce(history, '[]'), '$[*].what ? (@ == "failed")'))`), 0)
 }
 
 // books is what the rows say of themselves: whatever changes a row changes it.

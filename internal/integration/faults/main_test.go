@@ -5,8 +5,9 @@
 // shop must balance afterwards.
 //
 // The servers are the package's own. A test that breaks a server, and not only
-// its own way to it, must not call t.Parallel: all such run one after the other,
-// before those that do. Those that do mostly wait, so many run at once.
+// its own way to it, or that keeps a server busy with tens of thousands of rows,
+// must not call t.Parallel: all such run one after the other, before those that do.
+// Those that do mostly wait, so several run at once.
 package faults_test
 
 import (
@@ -28,7 +29,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	testenv.AtOnce(8)
+	testenv.AtOnce(4)
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

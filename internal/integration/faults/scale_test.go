@@ -18,7 +18,6 @@ import (
 // A hundred thousand jobs wait for a slow worker, for several times StuckAfter,
 // while two instances sweep. Waiting is not lost: not one is sent again.
 func TestLongQueueIsNotLost(t *testing.T) {
-	t.Parallel()
 	const jobs, stuckAfter = 100_000, 3 * time.Second
 	s := newStage(t, func(cfg *shop.Config) { cfg.StuckAfter, cfg.Batch, cfg.Concurrency = stuckAfter, 2000, 2 })
 	s.alter(`SET synchronous_commit = off`) // of no interest here, and quicker
@@ -74,11 +73,9 @@ func (s *stage) placeMany(n int, work time.Duration) {
 // A backlog has grown faster than statistics are gathered: PostgreSQL believes
 // that next to nothing is due, or knows nothing. A batch must not read all of it.
 func TestBatchReadsNoMoreThanItTakes(t *testing.T) {
-	t.Parallel()
 	const jobs, batch = 50_000, 100
 	for _, statistics := range []string{"none", "of an idle table"} {
 		t.Run(strings.ReplaceAll(statistics, " ", "_"), func(t *testing.T) {
-			t.Parallel()
 			s := newStage(t)
 			s.exec(`ALTER TABLE ackbox_jobs SET (autovacuum_enabled = off)`)
 			if statistics != "none" {

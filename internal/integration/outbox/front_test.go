@@ -14,9 +14,14 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
+// newID makes an id as NewID does: in the order of their making, which spares the index
+// of ids a page for each of them.
+const newID = `(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000000)::bigint), 16, '0') ||
+	lpad(to_hex((random() * 1e15)::bigint), 16, '0'))::uuid`
+
 // jobsDue inserts n jobs that have been due for some seconds.
 const jobsDue = `INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts, due_at)
-	SELECT gen_random_uuid(), 'k', 'default', '', 'default', true, '{}', 9, now() - ?::interval FROM generate_series(1, ?)`
+	SELECT ` + newID + `, 'k', 'default', '', 'default', true, '{}', 9, now() - ?::interval FROM generate_series(1, ?)`
 
 // While a long transaction keeps finished rows from being vacuumed, claims do not
 // read all of them each time, and still find what turns up late.

@@ -55,14 +55,16 @@ func TestPostgres(t *testing.T) {
 	onPostgres(t, "", gorm.Config{}, outbox.Config{})
 }
 
+// Prepared statements change nothing, and neither does what the session says about time.
 func TestPostgresPreparedStatements(t *testing.T) {
 	t.Parallel()
-	onPostgres(t, "", gorm.Config{PrepareStmt: true}, outbox.Config{})
+	onPostgres(t, "&TimeZone=Asia/Tokyo", gorm.Config{PrepareStmt: true}, outbox.Config{})
 }
 
+// Names that must be quoted, one of the longest length, and another session's time.
 func TestPostgresSchemaAndTable(t *testing.T) {
 	t.Parallel()
-	onPostgres(t, "", gorm.Config{},
+	onPostgres(t, "&TimeZone=America/New_York&DateStyle=SQL,DMY&IntervalStyle=sql_standard", gorm.Config{},
 		outbox.Config{Schema: "select", Table: "_a2345678901234567890123456789012345678z"})
 }
 
@@ -70,20 +72,6 @@ func TestPostgresSchemaAndTable(t *testing.T) {
 func TestPostgresPartitioned(t *testing.T) {
 	t.Parallel()
 	onPostgres(t, "", gorm.Config{}, outbox.Config{Schema: "app", Partitioned: true})
-}
-
-// What the session says about time changes nothing.
-func TestPostgresSession(t *testing.T) {
-	t.Parallel()
-	for name, settings := range map[string]string{
-		"Tokyo":   "&TimeZone=Asia/Tokyo",
-		"NewYork": "&TimeZone=America/New_York&DateStyle=SQL,DMY&IntervalStyle=sql_standard",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			onPostgres(t, settings, gorm.Config{}, outbox.Config{})
-		})
-	}
 }
 
 // One connection: the setting that doc.go calls always right.

@@ -20,7 +20,7 @@ import (
 func fillQueue(t *testing.T, db *gorm.DB, queue string, n int, ago time.Duration) {
 	t.Helper()
 	err := db.Exec(`INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts, due_at)
-		SELECT gen_random_uuid(), 'k', ?, '', ?, true, '{}', 9, now() - ?::interval - n * interval '1 millisecond'
+		SELECT `+newID+`, 'k', ?, '', ?, true, '{}', 9, now() - ?::interval - n * interval '1 millisecond'
 		FROM generate_series(1, ?) AS n`, queue, queue, ago.String(), n).Error
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ import (
 func jobsIn(t *testing.T, db *gorm.DB, queue, state string, n, seconds int) {
 	t.Helper()
 	err := db.Exec(`INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts, state, due_at, sent_at, seen_at, finished_at)
-		SELECT gen_random_uuid(), 'k', ?, '', 'r', true, '{}', 9, ?, at, at, at, CASE WHEN ? IN ('done', 'dead', 'cancelled') THEN at END
+		SELECT `+newID+`, 'k', ?, '', 'r', true, '{}', 9, ?, at, at, at, CASE WHEN ? IN ('done', 'dead', 'cancelled') THEN at END
 		FROM (SELECT now() - interval '1 second' - (? - 1) * interval '1 second' * i / ? AS at FROM generate_series(1, ?) AS i) AS times`,
 		queue, state, state, seconds, n, n).Error
 	if err != nil {

@@ -25,12 +25,16 @@ var (
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs TO app;",
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_instances TO app;",
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_inbox TO app;",
+		"GRANT SELECT, INSERT, DELETE ON ackbox_jobs_queues TO app;",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_operations TO app;",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ackbox_jobs_stats TO app;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO app;",
 		"GRANT INSERT ON ackbox_jobs TO enqueuer;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO enqueuer;",
 		"GRANT SELECT (id, kind, queue, state, attempt, attempts_before, starts, started_at, holder, due_at, created_at, finished_at, last_error) ON ackbox_jobs TO oncall;",
 		"GRANT SELECT ON ackbox_jobs_instances TO oncall;",
 		"GRANT SELECT ON ackbox_jobs_inbox TO oncall;",
+		"GRANT SELECT ON ackbox_jobs_queues, ackbox_jobs_operations, ackbox_jobs_stats TO oncall;",
 	}
 	permissions = []string{`^default(\.retry\.[0-9]+|\.dead)?$`, `^(amq\.default|default(\.retry\.[0-9]+|\.dead)?)$`, `^default(\.retry\.[0-9]+|\.dead)?$`}
 )
@@ -144,6 +148,15 @@ func TestDatabasePrivileges(t *testing.T) {
 	if n, err := app.Requeue(ctx, id); n != 1 || err != nil {
 		t.Errorf("Requeue: %d, %v", n, err)
 	}
+	must(t, "Pause", app.Pause(ctx, "mail", "because"))
+	must(t, "Resume", app.Resume(ctx, "mail"))
+	op, err := app.StartOperation(ctx, outbox.ActionCancel, outbox.Filter{Queue: "mail"}, "")
+	must(t, "StartOperation", err)
+	_, _, err = app.CarryOn(ctx, 1)
+	must(t, "CarryOn", err)
+	must(t, "StopOperation", app.StopOperation(ctx, op.ID))
+	_, err = app.PurgeOperations(ctx, time.Hour, 1)
+	must(t, "PurgeOperations", err)
 	again, err := app.Get(ctx, id)
 	must(t, "Get", err)
 	attempt = again.Attempt

@@ -183,9 +183,15 @@ func (e *env) check(c cell, verdict core.Verdict, after outbox.Entry) {
 	if c.t.Error != "" {
 		want.LastError = c.t.Error
 	}
-	listed := c.t.Error != "" && (charge || c.t.To != ackbox.Pending)
-	if n := len(after.History); listed && (n != 1 || after.History[0].Error != c.t.Error || after.History[0].Attempt != 2) || !listed && n != 0 {
-		e.Errorf("%s: errors %+v", c.name, after.History)
+	what := map[ackbox.State]outbox.Happening{
+		ackbox.Nacked: outbox.Refused, ackbox.Refused: outbox.Refused, ackbox.Dead: outbox.GivenUp, ackbox.Cancelled: outbox.Cancelled,
+	}[c.t.To]
+	if charge {
+		what = outbox.Failed
+	}
+	if n := len(after.History); what == "" && n != 0 ||
+		what != "" && (n != 1 || after.History[0].What != what || after.History[0].Error != c.t.Error || after.History[0].Attempt != 2) {
+		e.Errorf("%s: history %+v, want %q", c.name, after.History, what)
 	}
 	want.History = after.History
 	if c.t.To == ackbox.Pending || c.t.To == ackbox.Nacked || c.t.To == ackbox.Refused {

@@ -33,6 +33,12 @@ func (c *Client) CreateVhost(ctx context.Context, vhost, user, password string) 
 	return c.call(ctx, http.MethodPut, all, nil, "permissions", vhost, user)
 }
 
+// SetPermissions changes what a user may do in a vhost: patterns of names, "^$" for nothing.
+func (c *Client) SetPermissions(ctx context.Context, vhost, user, configure, write, read string) error {
+	may := map[string]string{"configure": configure, "write": write, "read": read}
+	return c.call(ctx, http.MethodPut, may, nil, "permissions", vhost, user)
+}
+
 // DeleteVhost deletes a vhost, with all that is in it, and its user.
 func (c *Client) DeleteVhost(ctx context.Context, vhost, user string) error {
 	return errors.Join(

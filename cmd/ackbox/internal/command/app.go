@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"gorm.io/driver/postgres"
@@ -28,6 +29,7 @@ type app struct {
 	schema, table  string
 	as             string
 	json, verbose  bool
+	timeout        time.Duration
 	partitioned    bool
 
 	closers []func()
@@ -39,8 +41,22 @@ func (a *app) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.schema, "schema", outbox.DefaultSchema, "schema of the jobs table")
 	f.StringVar(&a.table, "table", outbox.DefaultTable, "the jobs table")
 	f.StringVar(&a.as, "as", "", "who does it, for the record; default user@host")
+	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long to wait for each answer of a server, 100ms to 10m")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log connections to standard error")
+}
+
+const (
+	defaultTimeout = 5 * time.Second
+	minTimeout     = 100 * time.Millisecond
+	maxTimeout     = 10 * time.Minute
+)
+
+func (a *app) checkFlags() error {
+	if a.timeout < minTimeout || a.timeout > maxTimeout {
+		return usagef("--timeout is %v: want %v to %v", a.timeout, minTimeout, maxTimeout)
+	}
+	return nil
 }
 
 func (a *app) databaseURL() string {
@@ -109,7 +125,9 @@ func (a *app) storeAt(dsn string) (*outbox.Store, error) {
 	}
 	pool.SetMaxOpenConns(4)
 	a.closers = append(a.closers, func() { _ = pool.Close() }) // the process ends
-	s, err := outbox.NewStore(db, outbox.Config{Schema: a.schema, Table: a.table, Partitioned: a.partitioned})
+	s, err := outbox.NewStore(db, outbox.Config{
+		Schema: a.schema, Table: a.table, Partitioned: a.partitioned, StatementTimeout: a.timeout,
+	})
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -122,7 +140,9 @@ func (a *app) broker(topology ackbox.Topology) (*rabbitmq.Broker, error) {
 	if len(urls) == 0 {
 		return nil, usagef("there is no broker: set AMQP_URL, or --amqp-url, to an amqp:// URL")
 	}
-	b, err := rabbitmq.New(rabbitmq.Config{URLs: urls, Topology: topology, Passive: true, Logger: a.log()})
+	b, err := rabbitmq.New(rabbitmq.Config{
+		URLs: urls, Topology: topology, Passive: true, Logger: a.log(), DialTimeout: a.timeout,
+	})
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -77,13 +77,14 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		PersistentPreRun: func(*cobra.Command, []string) {
+		PersistentPreRunE: func(*cobra.Command, []string) error {
 			a.began = true
+			return a.checkFlags()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	a.flags(root.PersistentFlags())
-	root.AddCommand(a.migrate(), a.stats(), a.jobs(), a.queues(), a.dead(), a.operations(), a.verify(), a.doctor())
+	root.AddCommand(a.migrate(), a.stats(), a.jobs(), a.queues(), a.dead(), a.operations(), a.verify(), a.doctor(), a.top())
 	return root
 }
 

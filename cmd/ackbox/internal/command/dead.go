@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/rabbitmq"
 )
 
@@ -63,7 +64,7 @@ func (a *app) deadList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, err := a.brokerOf(args[0])
+			b, err := a.brokerOf(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -87,12 +88,21 @@ func look(ctx context.Context, b *rabbitmq.Broker, queue string, filter ackbox.D
 	return b.Dead(ctx, queue, filter, limit)
 }
 
-func (a *app) brokerOf(queue string) (*rabbitmq.Broker, error) {
+// brokerOf is the broker of a work queue, which has answered: what looks into dead queues
+// would wait for one that is away.
+func (a *app) brokerOf(ctx context.Context, queue string) (*rabbitmq.Broker, error) {
 	topology := ackbox.Topology{Queues: []ackbox.Queue{{Name: queue, Passive: true}}}
 	if err := topology.Validate(); err != nil {
 		return nil, usageError{err}
 	}
-	return a.broker(topology)
+	b, err := a.broker(topology)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.Waiting(ctx, queue+".dead"); err != nil && !errors.Is(err, core.ErrNoQueue) {
+		return nil, err
+	}
+	return b, nil
 }
 
 func (a *app) deadRequeue() *cobra.Command {
@@ -111,7 +121,7 @@ func (a *app) deadRequeue() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, err := a.brokerOf(args[0])
+			b, err := a.brokerOf(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -87,7 +87,7 @@ func judgeQueue(list *findings, q rabbitmq.QueueExamination, exact bool) {
 	case work && q.Ready > 0 && q.Consumers == 0:
 		list.add(bad, about, "start a worker for this queue; 'ackbox queues list' says whether it is paused", "%d messages wait, and nobody consumes it", q.Ready)
 	case work:
-		list.add(good, about, "", "%s: %d messages wait, %d consumers", q.Name, q.Ready, q.Consumers)
+		list.add(good, about, "", "%s: %d messages wait; consumers: %d", q.Name, q.Ready, q.Consumers)
 	case strings.HasSuffix(q.Name, ".dead") && q.Ready > 0:
 		list.add(warn, about, "ackbox dead list "+q.Of+"; ackbox dead requeue "+q.Of, "%d messages without a row were given up, in %s", q.Ready, q.Name)
 	}

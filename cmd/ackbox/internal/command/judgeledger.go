@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/ackbox/ackbox/outbox"
@@ -28,10 +27,10 @@ func (a *app) judgeLedger(ctx context.Context, list *findings, s *outbox.Store) 
 	}
 	for _, u := range unattended {
 		if u.Due > 0 {
-			list.add(bad, aboutLedger, "see that a dispatcher runs, and what it logs; 'ackbox queues list' says whether the queue is paused", "queue %s: %s jobs have been due for over a minute, and none was sent", dash(u.Queue), atLeast(u.Due))
+			list.add(bad, aboutLedger, "see that a dispatcher runs, and what it logs; 'ackbox queues list' says whether the queue is paused", "queue %s: %s due for over a minute, and none was sent", dash(u.Queue), atLeast(u.Due))
 		}
 		if u.Sent > 0 {
-			list.add(bad, aboutLedger, "start a worker for this queue", "queue %s: %s jobs were sent over a minute ago, and no living worker consumes it", dash(u.Queue), atLeast(u.Sent))
+			list.add(bad, aboutLedger, "start a worker for this queue", "queue %s: %s sent over a minute ago, and no living worker consumes it", dash(u.Queue), atLeast(u.Sent))
 		}
 	}
 	if err == nil && len(unattended) == 0 {
@@ -62,15 +61,15 @@ func (a *app) judgeLedger(ctx context.Context, list *findings, s *outbox.Store) 
 // atLeast is a count that ends at a thousand.
 func atLeast(n int) string {
 	if n >= 1000 {
-		return "1000+"
+		return "1000+ jobs"
 	}
-	return strconv.Itoa(n)
+	return jobCount(n)
 }
 
 func judgeBalance(list *findings, b *outbox.Balance) {
 	if b.Refused > 0 {
 		list.add(bad, aboutLedger, "mend the queue or the exchange, then: ackbox jobs run-now --state refused --queue "+b.Queue,
-			"queue %s: the broker has refused %d jobs for so long that it is not asked any more", b.Queue, b.Refused)
+			"queue %s: %s refused by the broker for so long that it is not asked any more", b.Queue, jobCount(b.Refused))
 	}
 	for _, x := range b.Suspects {
 		switch x.Why {

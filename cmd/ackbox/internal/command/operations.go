@@ -144,7 +144,7 @@ const (
 func (a *app) follow(ctx context.Context, s *outbox.Store, op outbox.Operation) error {
 	progress := a.progress()
 	for op.State == outbox.OperationRunning {
-		n, err := s.CarryOn(ctx, stepJobs)
+		_, more, err := s.CarryOn(ctx, stepJobs)
 		if err == nil {
 			op, err = s.Operation(ctx, op.ID)
 		}
@@ -153,7 +153,7 @@ func (a *app) follow(ctx context.Context, s *outbox.Store, op outbox.Operation) 
 			return fmt.Errorf("operation %s goes on without us ('ackbox operations show' and 'stop'): %w", op.ID, err)
 		}
 		progress.tell(fmt.Sprintf("%s: %d changed, %d looked at, of %s", op.Action, op.Changed, op.LookedAt, count(op.Expected)))
-		if n > 0 || op.State != outbox.OperationRunning {
+		if more || op.State != outbox.OperationRunning {
 			continue
 		}
 		select {

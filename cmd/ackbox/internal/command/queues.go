@@ -1,11 +1,15 @@
 package command
 
 import (
+	"context"
+	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -17,7 +21,7 @@ func (a *app) queues() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			status, err := s.QueueStatus(cmd.Context())
+			status, err := queueStatus(cmd.Context(), s)
 			if err != nil {
 				return err
 			}
@@ -45,6 +49,15 @@ func (a *app) queues() *cobra.Command {
 		},
 	}
 	return group("queues", "Queues: how they stand, pause and resume them", list, pause, resume)
+}
+
+// queueStatus is the Store's, without the default queue that no application may have: it is
+// in our own Config.
+func queueStatus(ctx context.Context, s *outbox.Store) ([]outbox.QueueStatus, error) {
+	status, err := s.QueueStatus(ctx)
+	return slices.DeleteFunc(status, func(q outbox.QueueStatus) bool {
+		return reflect.DeepEqual(q, outbox.QueueStatus{Queue: ackbox.DefaultQueue})
+	}), err
 }
 
 func (a *app) eachQueue(_ *cobra.Command, names []string, done string, act func(*outbox.Store, string) error) error {

@@ -157,20 +157,20 @@ func compared(b *outbox.Balance, ready answer) comparison {
 	case errors.Is(ready.err, core.ErrNoQueue):
 		c.Missing = b.Road
 		if b.Road > 0 {
-			add("the queue is not there: %s lost with it; a sweeper sends them again", were(b.Road))
+			add("the queue is not there, and %s with it; a sweeper sends again what is lost", jobCount(b.Road))
 		}
 	case ready.err != nil:
 		c.Ready = -1
 		add("the broker could not be asked: %v", ready.err)
 	case b.Road > ready.n:
 		c.Missing = b.Road - ready.n
-		add("at least %s sent and lost; a sweeper sends them again", were(c.Missing))
+		add("at least %s sent and lost; a sweeper sends again what is lost", jobCount(c.Missing))
 	}
 	if b.Due > 0 {
-		add("%d due and not published", b.Due)
+		add("%s due and not published", jobCount(b.Due))
 	}
 	if b.Refused > 0 {
-		add("%d refused", b.Refused)
+		add("%s refused", jobCount(b.Refused))
 	}
 	for _, x := range b.Suspects {
 		c.Suspects = append(c.Suspects, suspectJSON{x.ID, x.Kind, x.Why, x.Since, x.Holder, x.Starts})
@@ -196,13 +196,6 @@ func compared(b *outbox.Balance, ready answer) comparison {
 		c.Suspects = without(c.Suspects, outbox.Adrift)
 	}
 	return c
-}
-
-func were(n int) string {
-	if n == 1 {
-		return "1 job was"
-	}
-	return strconv.Itoa(n) + " jobs were"
 }
 
 func without(list []suspectJSON, why outbox.Suspicion) []suspectJSON {

@@ -14,4 +14,29 @@ var opsLedger = []mutant{
 		"millis(d.delay), j.Key,", "millis(d.delay), \"\",",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
+	{
+		12, "let what is put off push out what was before", "outbox/historysql.go",
+		"string(PutOff), string(Refused), string(Resent)", "string(Refused), string(Resent)",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		12, "forget who ran a try that failed", "outbox/statements.go",
+		"\"t.attempt\", \"l.holder\", \"l.error\"", "\"t.attempt\", \"\", \"l.error\"",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		12, "let one edited history keep back its neighbours", "outbox/historysql.go",
+		"~ '^[0-9]+$' AND length({history} -> -1 ->> 'times') < 9 THEN", "~ '^[0-9]+$' THEN",
+		[]suite{{inOutbox, "TestPostgres"}},
+	},
+	{
+		12, "write history for a job that goes its straight way", "outbox/change.go",
+		"\t}\n\treturn \"\"\n}", "\t}\n\treturn PutOff\n}",
+		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
+	},
+	{
+		12, "forget how long a handler ran", "worker/recorder.go",
+		"r.heart.ID(), h.runtime()", "r.heart.ID(), 0*h.runtime()",
+		[]suite{{inWorker, "TestHistoryOfATry"}},
+	},
 }

@@ -29,9 +29,10 @@ import (
 	"github.com/ackbox/ackbox/internal/testenv/workspace"
 )
 
-// atOnce bounds the packages that are tested at the same time: they share the
-// servers and their connections.
-const atOnce = 4
+// atOnce is how many packages are tested at the same time. A package of ours keeps two
+// thirds of a processor busy, it waits so much, so one more than there are processors;
+// and not many, because they share the servers and their connections.
+func atOnce() int { return min(4, runtime.NumCPU()+1) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -57,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 			packages = append(packages, dir+string(filepath.Separator)+"...")
 		}
 	}
-	test := []string{"test", "-json", "-shuffle=on", "-timeout=13m", "-p=" + strconv.Itoa(min(atOnce, runtime.NumCPU()))}
+	test := []string{"test", "-json", "-shuffle=on", "-timeout=13m", "-p=" + strconv.Itoa(atOnce())}
 	if raceDetector(ctx) {
 		test = append(test, "-race")
 	}
