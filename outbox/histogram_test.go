@@ -11,7 +11,7 @@ import (
 // A quantile is exact to 19 %, whatever is counted.
 func TestQuantile(t *testing.T) {
 	t.Parallel()
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		var h Histogram
 		all := make([]time.Duration, 1+rnd.IntN(500))
