@@ -88,7 +88,7 @@ var general = []mutant{
 	},
 	{
 		4, "claim while the broker is away", "dispatcher/dispatcher.go",
-		"err := d.broker.Ready(ctx)", "err := ctx.Err()",
+		"err := d.broker.Ready(ctx)\n", "err := ctx.Err()\n",
 		[]suite{{inDispatcher, "TestNothingIsClaimedWhileTheBrokerIsAway"}},
 	},
 	{
