@@ -142,12 +142,12 @@ type Config struct {
 	// may be a copy of what was completed. A million messages take some 200 MB. Default 7
 	// days; up to 100 years.
 	InboxRetention time.Duration
-	// StatsRetention is how long statistics by hours are kept; those by minutes are for 26
-	// hours at most. Default 31 days, which is as long as they are asked for; up to 100 years.
-	StatsRetention time.Duration
 	// OperationRetention is how long it is on record what people did to jobs and queues,
 	// with their names. Default 90 days; up to 100 years.
 	OperationRetention time.Duration
+	// StatsRetention is how long statistics by hours are kept; those by minutes are for 26
+	// hours at most. Default 31 days, which is as long as they are asked for; up to 100 years.
+	StatsRetention time.Duration
 	// Batch bounds the rows of one statement; a sweep repeats it while it
 	// comes back full, queue by queue in turn, and logs every 5 s that it goes
 	// on. Default 1000; 1 to 10,000.
@@ -164,8 +164,8 @@ func (c Config) withDefaults() Config {
 	c.Retention = cmp.Or(c.Retention, DefaultRetention)
 	c.DeadRetention = cmp.Or(c.DeadRetention, DefaultDeadRetention)
 	c.InboxRetention = cmp.Or(c.InboxRetention, DefaultInboxRetention)
-	c.StatsRetention = cmp.Or(c.StatsRetention, DefaultStatsRetention)
 	c.OperationRetention = cmp.Or(c.OperationRetention, DefaultOperationRetention)
+	c.StatsRetention = cmp.Or(c.StatsRetention, DefaultStatsRetention)
 	c.Batch = cmp.Or(c.Batch, DefaultBatch)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -193,11 +193,11 @@ func (c Config) validate() error {
 	if c.InboxRetention < 0 || c.InboxRetention > maxRetention {
 		bad("InboxRetention is %v: want 0 (the default) or more, at most %v", c.InboxRetention, maxRetention)
 	}
-	if c.StatsRetention < 0 || c.StatsRetention > maxRetention {
-		bad("StatsRetention is %v: want 0 (the default) or more, at most %v", c.StatsRetention, maxRetention)
-	}
 	if c.OperationRetention < 0 || c.OperationRetention > maxRetention {
 		bad("OperationRetention is %v: want 0 (the default) or more, at most %v", c.OperationRetention, maxRetention)
+	}
+	if c.StatsRetention < 0 || c.StatsRetention > maxRetention {
+		bad("StatsRetention is %v: want 0 (the default) or more, at most %v", c.StatsRetention, maxRetention)
 	}
 	if c.Batch < 1 || c.Batch > 10_000 {
 		bad("Batch is %d: want 1 to 10000", c.Batch)
