@@ -94,7 +94,7 @@
 		const next = all[Math.min(Math.max(at + by, 0), all.length - 1)];
 		all.forEach((row) => row.classList.toggle("at", row === next));
 		next.scrollIntoView({ block: "nearest" });
-		next.querySelector("[data-open], a, input")?.focus({ preventScroll: true });
+		(next.querySelector("[data-open]") ?? next.querySelector("a, input"))?.focus({ preventScroll: true });
 	}
 
 	function tick(box, on) {
