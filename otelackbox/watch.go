@@ -77,11 +77,11 @@ func newGauges(meter metric.Meter) (g gauges, all []metric.Observable, err error
 	g = gauges{
 		jobs:      count("ackbox.queue.jobs", "{job}", "Jobs of a queue by state; counting ends at 10,000 of each."),
 		consumers: count("ackbox.queue.consumers", "{worker}", "Living workers that consume a queue."),
-		paused:    count("ackbox.queue.paused", "1", "1 while a queue is paused."),
+		paused:    count("ackbox.queue.paused", "", "1 while a queue is paused."),
 		inHand:    count("ackbox.worker.in_hand", "{job}", "Jobs that this process runs, or that wait in it for a slot."),
 		overdue:   count("ackbox.worker.overdue", "{job}", "Handlers of this process that have not returned long after their timeout."),
-		ready:     count("ackbox.part.ready", "1", "1 if a part of this process can do its work; of part rabbitmq: it is connected."),
-		live:      count("ackbox.part.live", "1", "0 if only a restart can mend a part of this process."),
+		ready:     count("ackbox.part.ready", "", "1 if a part of this process can do its work; of part rabbitmq: it is connected."),
+		live:      count("ackbox.part.live", "", "0 if only a restart can mend a part of this process."),
 	}
 	g.age, err = meter.Float64ObservableGauge("ackbox.queue.oldest_due.age", metric.WithUnit("s"), metric.WithDescription("For how long the oldest job of a queue has been due without being on the road."))
 	return g, append(all, g.age), errors.Join(append(errs, err)...)

@@ -30,21 +30,37 @@ type config struct {
 	amqpURL     string
 	cancelAfter time.Duration
 	mailer      mailer
+	// Who may use the dashboard, and the SHA-256 of the password in hex.
+	opsUser, opsPassword string
+	// Where spans are written, as lines of JSON; nowhere if it is empty.
+	traceFile string
 }
 
 // does reports whether this process plays the part.
 func (c config) does(part string) bool { return c.role == "all" || c.role == part }
+
+// defaultAddr is where a process listens that is told nothing else. Of those that take no
+// orders there may be many on one machine: any port will do, and the log says which.
+func defaultAddr(role string) string {
+	if role == "dispatcher" || role == "worker" {
+		return "127.0.0.1:0"
+	}
+	return "127.0.0.1:8080"
+}
 
 // configFromEnv reads and checks the whole configuration, and reports
 // everything that is wrong with it at once.
 func configFromEnv(role string, args []string) (config, error) {
 	c := config{
 		role:        role,
-		addr:        cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"),
+		addr:        cmp.Or(os.Getenv("ADDR"), defaultAddr(role)),
 		databaseURL: os.Getenv("DATABASE_URL"),
 		amqpURL:     os.Getenv("AMQP_URL"),
 		cancelAfter: 30 * time.Minute,
 		mailer:      mailer{fault: os.Getenv("MAIL_FAULT")},
+		opsUser:     os.Getenv("OPS_USER"),
+		opsPassword: os.Getenv("OPS_PASSWORD_SHA256"),
+		traceFile:   os.Getenv("TRACE_FILE"),
 	}
 	var errs []error
 	switch role {

@@ -20,12 +20,9 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"github.com/ackbox/ackbox/dispatcher"
-	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/outbox"
 	"github.com/ackbox/ackbox/rabbitmq"
-	"github.com/ackbox/ackbox/retry"
-	"github.com/ackbox/ackbox/worker"
 )
 
 func main() {
@@ -62,7 +59,14 @@ func run(ctx context.Context, role string, args []string) (err error) {
 	pool.SetMaxIdleConns(20)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
-	store, err := outbox.NewStore(db, outbox.Config{Queues: topology.QueueNames()})
+	tel, err := newTelemetry(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tel.close()) }()
+	hooks := []ackbox.Hook{tel}
+
+	store, err := outbox.NewStore(db, outbox.Config{Queues: topology.QueueNames(), HeadersFrom: tel.HeadersFrom, Hooks: hooks})
 	if err != nil {
 		return err
 	}
@@ -70,56 +74,35 @@ func run(ctx context.Context, role string, args []string) (err error) {
 		return err
 	}
 
-	g, ctx := errgroup.WithContext(ctx)
-	if cfg.does("web") {
-		srv := newServer(cfg, db, store)
-		g.Go(func() error { return srv.run(ctx) })
-	}
-	if cfg.does("dispatcher") || cfg.does("worker") {
-		// Connects when it is first needed, and again whenever it must: the
-		// application starts, and takes orders, while the broker is down.
-		mq, mqErr := rabbitmq.New(rabbitmq.Config{URL: cfg.amqpURL, Topology: topology})
-		if mqErr != nil {
-			return mqErr
-		}
-		defer func() { err = errors.Join(err, mq.Close()) }()
-		if err := startLoops(ctx, g, cfg, db, store, mq); err != nil {
+	// Connects when it is first needed, and again whenever it must: the
+	// application starts, and takes orders, while the broker is down.
+	var mq *rabbitmq.Broker
+	if cfg.amqpURL != "" {
+		if mq, err = rabbitmq.New(rabbitmq.Config{URL: cfg.amqpURL, Topology: topology}); err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, mq.Close()) }()
+	}
+	l, err := newLoops(cfg, db, store, mq, tel)
+	if err != nil {
+		return err
+	}
+	stopWatching, err := tel.Watch(l.watched(cfg, store))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopWatching()) }()
+	board, err := newBoard(cfg, store, mq)
+	if err != nil {
+		return err
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	srv := &server{cfg: cfg, db: db, store: store, tel: tel, board: board, state: l.state(cfg)}
+	g.Go(func() error { return srv.run(ctx) })
+	for _, run := range l.runs {
+		g.Go(func() error { return run(ctx) })
 	}
 	slog.InfoContext(ctx, "orders: started", "addr", cfg.addr, "cancel_after", cfg.cancelAfter)
 	return g.Wait()
-}
-
-// startLoops starts what the role asks for: dispatcher and sweeps, worker.
-func startLoops(ctx context.Context, g *errgroup.Group, cfg config, db *gorm.DB, store *outbox.Store, mq *rabbitmq.Broker) error {
-	if cfg.does("dispatcher") {
-		d, err := dispatcher.New(store, mq, dispatcher.Config{})
-		if err != nil {
-			return err
-		}
-		s, err := retry.NewSweeper(store, mq, retry.Config{})
-		if err != nil {
-			return err
-		}
-		g.Go(func() error { return d.Run(ctx) })
-		g.Go(func() error { return s.Run(ctx) })
-	}
-	if cfg.does("worker") {
-		reg := handler.NewRegistry()
-		backoff, err := retry.Exponential(confirmBackoff, confirmBackoff*8, 0.2)
-		if err != nil {
-			return err
-		}
-		handler.Register(reg, &confirmOrder{db: db, mailer: cfg.mailer}, handler.WithBackoff(backoff))
-		handler.Register(reg, &cancelUnpaid{db})
-		w, err := worker.New(store, mq, reg, worker.Config{
-			Queues: []worker.Queue{{Name: queueOrders}},
-		})
-		if err != nil {
-			return err
-		}
-		g.Go(func() error { return w.Run(ctx) })
-	}
-	return nil
 }

@@ -19,24 +19,30 @@ import (
 	"github.com/ackbox/ackbox/outbox"
 )
 
-// server is the web role.
+// server is what a process answers over HTTP: orders in the web role, and in every role
+// how it is.
 type server struct {
 	cfg   config
 	db    *gorm.DB
 	store *outbox.Store
-}
-
-func newServer(cfg config, db *gorm.DB, store *outbox.Store) *server {
-	return &server{cfg: cfg, db: db, store: store}
+	tel   *telemetry
+	board http.Handler
+	state *state
 }
 
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /orders", s.placeOrder)
-	mux.HandleFunc("POST /orders/{id}/pay", s.payOrder)
-	mux.HandleFunc("GET /orders/{id}", s.getOrder)
-	mux.HandleFunc("GET /healthz", s.health)
-	mux.HandleFunc("GET /stats", s.stats)
+	if s.cfg.does("web") {
+		mux.Handle("POST /orders", s.tel.traced("POST /orders", s.placeOrder))
+		mux.Handle("POST /orders/{id}/pay", s.tel.traced("POST /orders/{id}/pay", s.payOrder))
+		mux.Handle("GET /orders/{id}", s.tel.traced("GET /orders/{id}", s.getOrder))
+		mux.HandleFunc("GET /stats", s.stats)
+		mux.Handle(boardPath, s.board)
+	}
+	// For those who run this: no proxy should pass these on to the outside.
+	mux.HandleFunc("GET /healthz", s.state.live)
+	mux.HandleFunc("GET /readyz", s.state.ready)
+	mux.Handle("GET /metrics", s.tel.exposition)
 	return http.MaxBytesHandler(http.TimeoutHandler(mux, 10*time.Second, `{"error":"timed out"}`), 64<<10)
 }
 
@@ -200,16 +206,6 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, id string) (Order,
 		s.internal(w, r, err)
 	}
 	return order, err == nil
-}
-
-// health says whether this instance can take orders. It needs no broker.
-func (s *server) health(w http.ResponseWriter, r *http.Request) {
-	if err := s.db.WithContext(r.Context()).Exec("SELECT 1").Error; err != nil {
-		slog.ErrorContext(r.Context(), "orders: unhealthy", "error", err)
-		fail(w, http.StatusServiceUnavailable, errors.New("the database does not answer"))
-		return
-	}
-	reply(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // stats counts the jobs by state.
