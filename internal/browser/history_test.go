@@ -12,7 +12,7 @@ func (s *site) history() {
 		WITH minutes AS (
 			SELECT m, date_trunc('minute', now()) - m * interval '1 minute' AS at,
 				(40 + 18 * sin(m / 6.0) + 9 * cos(m * 2.3))::bigint AS n
-			FROM generate_series(3, 59) m
+			FROM generate_series(1, 59) m
 		)
 		INSERT INTO ackbox_jobs_stats (span, at, queue, kind, enqueued, sent, refused, done, failed, dead, wait, run)
 		SELECT 60, at, q.queue, q.kind, n, n, 0,

@@ -3,6 +3,7 @@ package browser_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/ackbox/ackbox/internal/browser"
@@ -22,7 +23,7 @@ func TestScreens(t *testing.T) {
 	p := s.page("")
 	for _, screen := range s.screens() {
 		p.Open(s.at(screen.path))
-		p.Reads("main", screen.shows)
+		p.ReadsAnew("main", screen.shows)
 		for _, on := range []browser.Screen{browser.Desktop, browser.Phone} {
 			for _, colours := range []browser.Colours{browser.Light, browser.Dark} {
 				p.Look(on, colours)
@@ -61,7 +62,7 @@ func (s *site) screens() []screen {
 		{"given-up", "given-up", fault},
 		{"dead", "dead?queue=orders", "no kind was found"},
 		{"queues", "queues", "Paused by"},
-		{"instances", "instances", "alive"},
+		{"instances", "instances", "order.confirm"},
 		{"operations", "operations", operator},
 		{"operation", "operations/" + one("SELECT id FROM ackbox_jobs_operations WHERE action = 'cancel' LIMIT 1"), "cancel"},
 		{"bulk", "bulk?action=requeue&state=dead&q=kind:order.confirm", "Nothing is changed yet"},
@@ -89,10 +90,40 @@ func (s *site) badDay() {
 	p.Choose("Requeue")
 	p.Reads(".told", "1 job requeued.")
 	s.eventually("one is done after all", 13, done)
+	s.start("worker", "MAIL_TAKES=1m") // beside the other, so that something runs
+	s.order("slow", 8)
+	s.eventually("a slow mail is on record as running", 1, "SELECT least(count(*), 1) FROM ackbox_jobs WHERE state = 'sent' AND started_at IS NOT NULL")
 	p.Open(s.at("queues"))
 	p.Choose("Pause…")
 	p.Fill("input[name=reason]", "the mail server is being moved")
 	p.Click("form[action$=pause] button")
 	p.Reads(".told", "Paused.")
 	s.order("waits", 3)
+}
+
+// docs/dashboard.md shows each screen four times, and every picture that it shows is
+// there and is one of a screen.
+func TestDocsShowEveryScreen(t *testing.T) {
+	t.Parallel()
+	docs := filepath.Join("..", "..", "docs")
+	page, err := os.ReadFile(filepath.Join(docs, "dashboard.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := make(map[string]bool)
+	for _, match := range regexp.MustCompile(`\(images/([^)]+)\)`).FindAllSubmatch(page, -1) {
+		shown[string(match[1])] = true
+	}
+	for _, name := range []string{"now", "jobs", "job", "given-up", "dead", "queues", "instances", "operations", "operation", "bulk"} {
+		for _, on := range []string{"desktop-light", "desktop-dark", "phone-light", "phone-dark"} {
+			file := name + "-" + on + ".png"
+			if _, err := os.Stat(filepath.Join(docs, "images", file)); err != nil || !shown[file] {
+				t.Errorf("%s: shown: %v, %v", file, shown[file], err)
+			}
+			delete(shown, file)
+		}
+	}
+	for file := range shown {
+		t.Errorf("docs/dashboard.md shows %s, which is no screen", file)
+	}
 }

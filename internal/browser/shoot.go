@@ -32,7 +32,7 @@ func (p *Page) Shoot(file string) {
 			Format: page.CaptureScreenshotFormatPng, CaptureBeyondViewport: &beyond,
 			Clip: &page.Viewport{Width: float64(size[0]), Height: float64(size[1]), Scale: 1},
 		})
-		return []byte(answer.Data), err
+		return answer.Data, err
 	})
 	small, err := fewColours(raw)
 	if err != nil {
@@ -64,7 +64,7 @@ func fewColours(raw []byte) ([]byte, error) {
 		exact := full.At(x, y)
 		i, known := nearest[exact]
 		if !known {
-			i = uint8(few.Palette.Index(exact)) //nolint:gosec // below 256
+			i = uint8(few.Palette.Index(exact))
 			nearest[exact] = i
 		}
 		few.SetColorIndex(x, y, i)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func open(tb testing.TB, fault string, env ...string) *site {
 
 func (s *site) start(role string, env ...string) *program.Process {
 	s.tb.Helper()
-	return program.Start(s.tb, role, orders, []string{"-role", role}, append(env, s.env...))
+	return program.Start(s.tb, role, orders, []string{"-role", role}, slices.Concat(s.env, env))
 }
 
 // mend restarts the worker, this time with a mail server that works.
