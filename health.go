@@ -4,7 +4,7 @@ import "context"
 
 // Health is how one part of Ackbox is, in one process.
 type Health struct {
-	// Part names it: "store", "dispatcher", "worker", "sweeper", "rabbitmq".
+	// Part names it: "store", "dispatcher", "worker", "sweeper", "rabbitmq", "memory".
 	Part string `json:"part"`
 	// Live is false of a part that only a restart can mend: its Run has ended, or its
 	// handlers take all slots and do not return.
@@ -17,8 +17,8 @@ type Health struct {
 }
 
 // HealthChecker is a part that tells how it is: *outbox.Store, *dispatcher.Dispatcher,
-// *worker.Worker, *retry.Sweeper and *rabbitmq.Broker. Health takes a second at most, and is
-// safe for concurrent use.
+// *worker.Worker, *retry.Sweeper, *rabbitmq.Broker and *memory.Broker. Health takes a
+// second at most, and is safe for concurrent use.
 type HealthChecker interface {
 	Health(ctx context.Context) Health
 }

@@ -223,6 +223,7 @@ func needs(a outbox.Action) Permission {
 		return Delete
 	case outbox.ActionPause, outbox.ActionResume:
 		return Pause
+	default:
+		return Everything // of what nobody here knows
 	}
-	return Everything // of what nobody here knows
 }

@@ -150,7 +150,18 @@ func (s situation) whyLate() string {
 	if s.broker != nil && !s.broker.Ready {
 		return "The broker is away, see above: they go out when it is back."
 	}
-	return "Is a dispatcher alive and does it reach the broker? A queue that stands still at the broker is retried every few seconds; the dispatcher's log says why."
+	for _, i := range s.instances {
+		if i.Role == "dispatcher" && i.Alive && i.Trouble != "" {
+			return "A dispatcher says: " + visible(i.Trouble) + "."
+		}
+	}
+	switch {
+	case s.knows("dispatcher") && s.alive("dispatcher") == 0:
+		return "No dispatcher is alive: start one."
+	case s.alive("dispatcher") > 0:
+		return "A dispatcher is alive. If the backlog does not shrink, the broker is slow to confirm, or the queue stands still there: the dispatcher's log says which."
+	}
+	return "Is a dispatcher alive, and does it reach the broker? Its log says what stands still."
 }
 
 func reason(s string) string {

@@ -102,6 +102,7 @@ func badDay(now time.Time) *fake {
 	f.operations = []outbox.Operation{
 		{ID: operationID, Action: outbox.ActionRequeue, Filter: &filter, State: outbox.OperationRunning, By: "ada@example.com", Reason: "the mail server is back", CreatedAt: ago(40 * time.Second), UpdatedAt: ago(time.Second), Expected: outbox.Count{N: 10000, More: true}, Changed: 3500, LookedAt: 3600},
 		{ID: jobID(8001), Action: outbox.ActionPause, Queue: "search", State: outbox.OperationDone, By: "ada@example.com", Reason: "the index is rebuilt", CreatedAt: ago(9 * time.Minute), UpdatedAt: ago(9 * time.Minute), FinishedAt: p(ago(9 * time.Minute)), Changed: 1},
+		{ID: jobID(8004), Action: outbox.ActionStop, IDs: []string{jobID(8003)}, State: outbox.OperationDone, By: "ada@example.com", CreatedAt: ago(26 * time.Hour), FinishedAt: p(ago(26 * time.Hour)), Changed: 1},
 		{ID: jobID(8002), Action: outbox.ActionCancel, IDs: []string{jobID(3000)}, State: outbox.OperationDone, By: "ada@example.com", CreatedAt: ago(time.Hour), FinishedAt: p(ago(time.Hour)), Changed: 1},
 		{ID: jobID(8003), Action: outbox.ActionDelete, Filter: &filter, State: outbox.OperationStopped, By: hostile, CreatedAt: ago(26 * time.Hour), FinishedAt: p(ago(26 * time.Hour)), Expected: outbox.Count{N: 800}, Changed: 500, LookedAt: 500},
 	}
@@ -119,6 +120,9 @@ func busy(q outbox.StatsQuery) []outbox.Stat {
 			wave := 1 + 0.5*math.Sin(float64(at.Unix())/1500+float64(i))
 			n := int64(wave * float64(240-60*i) * (0.85 + 0.3*r.Float64()) * q.Step.Minutes())
 			s := outbox.Stat{At: at, Queue: queue, Enqueued: n, Sent: n, Done: n}
+			if queue == "" {
+				s.Done = 0
+			}
 			if back := q.To.Sub(at); queue == "mail" && back < 22*time.Minute && back > 4*time.Minute {
 				s.Done, s.Failed, s.Dead = n/3, n/5, 3
 			}

@@ -106,7 +106,7 @@ func (c chart) amount(v float64) string {
 		return span(time.Duration(v * float64(time.Second)))
 	}
 	if v >= 10000 {
-		return strconv.FormatFloat(v/1000, 'f', -1, 64) + "k"
+		return strconv.FormatFloat(math.Round(v/100)/10, 'f', -1, 64) + "k"
 	}
 	return number(int64(v))
 }

@@ -26,7 +26,7 @@ type queueLine struct {
 	OldestSent *time.Time `json:"oldest_sent,omitempty"`
 	Consumers  int        `json:"consumers"`
 	Paused     *pauseLine `json:"paused,omitempty"`
-	// The last hour's.
+	// The last hour's. Events are done when they are sent.
 	DoneHour   int64 `json:"done_last_hour"`
 	FailedHour int64 `json:"failed_last_hour"`
 	SentHour   int64 `json:"sent_last_hour"`

@@ -135,13 +135,13 @@ func addRates(lines []queueLine, stats []outbox.Stat, span timeSpan, now time.Ti
 			continue
 		}
 		l := &lines[i]
+		if l.Queue == "" {
+			s.Done += s.Sent // an event's story ends there: nobody reports it done
+		}
 		l.DoneHour += s.Done
 		l.FailedHour += s.Failed + s.Dead
 		l.SentHour += s.Sent
 		l.Spark.Values[step] += float64(s.Done)
-		if l.Queue == "" { // nobody reports an event done
-			l.Spark.Values[step] += float64(s.Sent)
-		}
 		l.Spark.Bad[step] += float64(s.Failed + s.Dead)
 	}
 }

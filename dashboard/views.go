@@ -210,6 +210,11 @@ type operationLine struct {
 // Bulk reports whether it was about all that match a filter.
 func (o operationLine) Bulk() bool { return o.IDs == nil && o.Queue == "" }
 
+// Steers reports whether it was about another operation, whose id is in IDs.
+func (o operationLine) Steers() bool {
+	return o.Action == string(outbox.ActionStop) || o.Action == string(outbox.ActionContinue)
+}
+
 // Running reports whether it goes on.
 func (o operationLine) Running() bool { return o.State == string(outbox.OperationRunning) }
 
@@ -237,6 +242,8 @@ func operationOf(o outbox.Operation) operationLine {
 		if o.Filter.Running {
 			line.SearchState = "running"
 		}
+	case line.Steers() && len(o.IDs) == 1:
+		line.What = "operation " + short(o.IDs[0])
 	case o.Queue != "":
 		line.What = "queue " + line.Queue
 	case len(o.IDs) == 1:

@@ -50,3 +50,5 @@ func (d *Dispatcher) ailment(ctx context.Context) string {
 	}
 	return ""
 }
+
+var _ ackbox.HealthChecker = (*Dispatcher)(nil)

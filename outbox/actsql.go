@@ -9,7 +9,7 @@ func (s *statements) acts(d *dialect, text func(string) string) {
 	const waiting = `state || '' IN ('pending', 'nacked')`
 	act := func(what Happening, of, set string) string {
 		return text(picked(`SELECT id FROM {table} WHERE id {in ids} AND `+of+` AND `+untouched(d)+` ORDER BY id {lock wait}`,
-			`UPDATE {table} AS t SET `+set+`, history = `+historyWith(d, what)) + ` RETURNING {t.id}`)
+			`UPDATE {table} AS t SET `+set+`, history = `+withAct(d, what)) + ` RETURNING {t.id}`)
 	}
 	later := "greatest({time ?}, {now})"
 	if !d.numbered {
@@ -32,10 +32,7 @@ func (s *statements) acts(d *dialect, text func(string) string) {
 VALUES ({id ?}, ?, {json ?}, ?, ?, ?, ?, {now}, {now}, {now}, ?, ?, ?)`)
 	s.begin = text(`INSERT INTO {operations} (id, action, filter, state, actor, reason, created_at, updated_at, expected)
 VALUES ({id ?}, ?, {json ?}, 'running', ?, ?, {now}, {now}, ?)`)
-	param := "?"
-	if d.numbered {
-		param = "?::text" // where nothing else says what it is
-	}
+	param := d.textParam()
 	const updated = `UPDATE {operations} SET updated_at = {now}`
 	columns := `{id}, action, ids, coalesce(queue, ''), filter, state, actor, reason, ` +
 		d.microsOf("created_at") + `, ` + d.microsOf("updated_at") + `, ` + d.microsOf("finished_at") + `, expected, changed, looked_at, error`
@@ -80,17 +77,19 @@ func (d *dialect) ofOperation(id string) string {
 	return id
 }
 
-// historyWith is a row's history with an act of people added, of which parameters say
-// who, why and in which operation. The latest 50 entries are kept.
-func historyWith(d *dialect, what Happening) string {
+// withAct is a row's history with an act of people added, of which parameters say who, why
+// and in which operation.
+func withAct(d *dialect, what Happening) string {
+	text := d.textParam()
+	return withEvent(d, "t.", event{what: literal(what), attempt: "t.attempt", by: "nullif(" + text + ", '')", err: text, operation: text})
+}
+
+// textParam is a parameter where nothing else says that it is text.
+func (d *dialect) textParam() string {
 	if d.numbered {
-		return `(CASE WHEN jsonb_array_length(t.history) >= 50 THEN t.history - 0 ELSE coalesce(t.history, '[]'::jsonb) END)
-	|| jsonb_strip_nulls(jsonb_build_object('at', clock_timestamp(), 'what', '` + string(what) + `', 'attempt', t.attempt,
-		'by', nullif(?::text, ''), 'error', nullif(?::text, ''), 'operation', ?::text))`
+		return "?::text"
 	}
-	return `json_insert(CASE WHEN json_array_length(t.history) >= 50 THEN json_remove(t.history, '$[0]') ELSE coalesce(t.history, '[]') END,
-	'$[#]', json_patch('{}', json_object('at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'what', '` + string(what) + `', 'attempt', t.attempt,
-		'by', nullif(?, ''), 'error', nullif(?, ''), 'operation', ?)))`
+	return "?"
 }
 
 // textOf reads JSON as text.

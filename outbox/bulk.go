@@ -40,8 +40,12 @@ func (s *Store) Rehearse(ctx context.Context, action Action, f Filter) (Rehearsa
 	if err != nil {
 		return r, err
 	}
-	r.Samples, err = s.entriesOf(ctx, ledger, found.ids)
-	return r, err
+	var unread []error
+	err = s.look(ctx, "read jobs", func(ctx context.Context, c conn) (err error) {
+		r.Samples, unread, err = s.entriesOf(ctx, c, ledger, found.ids)
+		return err
+	})
+	return r, errors.Join(append(unread, err)...)
 }
 
 // rehearsed is what a rehearsal finds: the ids are those of the first few jobs.

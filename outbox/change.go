@@ -58,6 +58,7 @@ func happening(t core.Transition) Happening {
 		return GivenUp
 	case ackbox.Cancelled:
 		return Cancelled
+	default:
 	}
 	return ""
 }

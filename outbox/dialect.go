@@ -86,7 +86,7 @@ var postgresDialect = &dialect{
 		"{micros t.created_at}", micros("t.created_at"),
 		"{micros min(at)}", micros("min(at)"),
 		"{micros max(at)}", micros("max(at)"),
-		"{has}", "strpos(lower(coalesce(t.last_error, '')), lower(?)) > 0",
+		"{has}", `strpos(lower(coalesce(t.last_error, '') COLLATE "C"), lower(?::text COLLATE "C")) > 0`,
 		"{first line}", "left(split_part(coalesce(t.last_error, ''), E'\\n', 1), 200)",
 		"{in ids}", "= ANY(?::uuid[])",
 		"{in picked}", "id = ANY (ARRAY(SELECT id FROM picked))",

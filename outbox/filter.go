@@ -19,7 +19,7 @@ type Filter struct {
 	Queue string `json:"queue,omitempty"`
 	Kind  string `json:"kind,omitempty"`
 	Key   string `json:"key,omitempty"`
-	// Error is contained in the latest error, in whatever case.
+	// Error is contained in the latest error; ASCII letters of it in whatever case.
 	Error string `json:"error,omitempty"`
 	// After and Before bound the time by which the list is ordered, see [Store.List].
 	After  time.Time `json:"after,omitzero"`
@@ -42,8 +42,8 @@ func (f Filter) check() error {
 		field string
 		value time.Time
 	}{{"After", f.After}, {"Before", f.Before}} {
-		if year := v.value.UTC().Year(); year < 1 || year > 9999 {
-			return fmt.Errorf("outbox: Filter.%s is in the year %d: want 1 to 9999", v.field, year)
+		if !inYears(v.value) {
+			return fmt.Errorf("outbox: Filter.%s is in the year %d: want 1 to 9999", v.field, v.value.UTC().Year())
 		}
 	}
 	if f.Running && f.State != "" && f.State != ackbox.Sent && f.State != ackbox.Pending && f.State != ackbox.Nacked {
@@ -52,28 +52,16 @@ func (f Filter) check() error {
 	return nil
 }
 
+// inYears reports whether both databases can hold t: its year has at most four digits.
+func inYears(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 1 && year <= 9999
+}
+
 // empty reports whether every job matches.
 func (f Filter) empty() bool {
 	f.All = false
 	return f == Filter{}
-}
-
-// matchArgs are the parameters of matches.
-func (f Filter) matchArgs() []any {
-	state := string(f.State)
-	return []any{f.Kind, f.Kind, f.Queue, f.Queue, f.Key, f.Key, state, state, f.Error, f.Error}
-}
-
-// timeArgs are the parameters of between.
-func (s *Store) timeArgs(f Filter) []any {
-	after, before := f.After, f.Before
-	if after.IsZero() {
-		after = firstTime
-	}
-	if before.IsZero() {
-		before = lastTime
-	}
-	return []any{s.d.timeParam(after), s.d.timeParam(before)}
 }
 
 // Page is a part of a list.

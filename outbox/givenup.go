@@ -18,14 +18,10 @@ func (s *Store) Count(ctx context.Context, f Filter) (Count, error) {
 	var sum Count
 	err := s.look(ctx, "count jobs", func(ctx context.Context, c conn) error {
 		for _, w := range s.waysOf(f) {
-			var args []any
-			args = append(args, f.matchArgs()...)
-			if w == s.ways.byKey {
-				args = append(args, f.Key)
-			}
-			args = append(append(args, s.timeArgs(f)...), f.Queue, f.Queue, maxSearched+1)
 			var seen, match int
-			if err := c.QueryRowContext(ctx, w.count, args...).Scan(&seen, &match); err != nil {
+			rows, err := s.run(ctx, c, w.countOf(s.d, f, maxSearched+1))
+			err = scanEach(rows, err, func(rows *sql.Rows) error { return rows.Scan(&seen, &match) })
+			if err != nil {
 				return err
 			}
 			sum.N += match
@@ -53,7 +49,7 @@ func (s *Store) GivenUp(ctx context.Context, f Filter) ([]Group, int, error) {
 	var groups []Group
 	all := 0
 	err := s.look(ctx, "group what was given up", func(ctx context.Context, c conn) error {
-		rows, err := c.QueryContext(ctx, s.ways.givenUp, append(f.matchArgs(), s.timeArgs(f)...)...)
+		rows, err := s.run(ctx, c, givenUpOf(s.d, s.ways.byState[ackbox.Dead], f))
 		return scanEach(rows, err, func(rows *sql.Rows) error {
 			var g Group
 			var first, last dbTime

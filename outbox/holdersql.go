@@ -109,7 +109,7 @@ func takeBackOf(d *dialect) string {
 	query := picked(from, `UPDATE {table} SET state = CASE WHEN `+sent+` THEN 'pending' ELSE state END,
 	resend = CASE WHEN `+sent+` THEN resend + 1 ELSE resend END,
 	due_at = CASE WHEN `+sent+` THEN {now} ELSE due_at END,
-	history = CASE WHEN `+sent+` THEN `+withEvent(d, "", event{literal(TakenBack), "attempt", "holder", "", "sent_at", ""})+` ELSE history END,
+	history = CASE WHEN `+sent+` THEN `+withEvent(d, "", event{literal(TakenBack), "attempt", "holder", "", "sent_at", "", ""})+` ELSE history END,
 	`+letGo)
 	if !d.numbered {
 		return query

@@ -3,21 +3,15 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/ackbox/ackbox"
 )
 
-// bookmark is where a list goes on: behind a row of one of the ways that it goes.
-type bookmark struct {
-	Way int    `json:"w"`
-	At  int64  `json:"t"` // microseconds since 1970
-	ID  string `json:"i"`
-}
+const maxPage = 10_000
 
 // List returns a page of the jobs that match f: up to limit of them, 1 to 10,000, behind the
 // place that the page before names in Next, "" for the first.
@@ -52,48 +46,35 @@ func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Pa
 		return Page{}, ErrPlace
 	}
 	var page Page
-	var unread error
-	for {
-		found, more, err := s.walk(ctx, ways[from.Way], f, from, limit)
-		if err != nil {
-			return Page{}, err
+	var unread []error
+	err = s.look(ctx, "list jobs", func(ctx context.Context, c conn) error {
+		var ids []string
+		var next *bookmark
+		for n, w := range ways[from.Way:] {
+			if n > 0 {
+				from = bookmark{Way: from.Way + 1}
+			}
+			l := listing{w: w, f: f, from: from, limit: limit - len(ids), budget: maxSearched - page.Searched}
+			if err := s.walk(ctx, c, &l); err != nil {
+				return err
+			}
+			ids = append(ids, l.ids...)
+			page.Searched += l.searched
+			if l.more {
+				next = &l.from
+				break
+			}
 		}
-		page.Searched += found.searched
-		entries, err := s.entriesOf(ctx, ledger, found.ids)
-		unread = errors.Join(unread, err)
-		page.Entries = append(page.Entries, entries...)
-		limit -= len(found.ids)
-		switch {
-		case more:
-			found.last.Way = from.Way
-			page.Next = found.last.encode()
-			return page, unread
-		case from.Way+1 == len(ways):
-			return page, unread
-		case limit == 0:
-			page.Next = bookmark{Way: from.Way + 1}.encode()
-			return page, unread
+		if next != nil {
+			page.Next = next.encode()
 		}
-		from = bookmark{Way: from.Way + 1}
+		page.Entries, unread, err = s.entriesOf(ctx, c, ledger, ids)
+		return err
+	})
+	if err != nil {
+		return Page{}, err
 	}
-}
-
-const maxPage = 10_000
-
-func (p bookmark) encode() string {
-	text, _ := json.Marshal(p) // numbers and a text always encode
-	return base64.RawURLEncoding.EncodeToString(text)
-}
-
-func decodePlace(after string) (p bookmark, err error) {
-	if after == "" {
-		return bookmark{}, nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(after)
-	if err != nil || json.Unmarshal(text, &p) != nil || p.Way < 0 || p.ID != "" && !validID(p.ID) {
-		return bookmark{}, ErrPlace
-	}
-	return p, nil
+	return page, errors.Join(unread...)
 }
 
 // waysOf are the ways on which all that f selects is found.
@@ -111,158 +92,150 @@ func (s *Store) waysOf(f Filter) []*way {
 	return []*way{s.ways.all}
 }
 
-// found are rows that a walk has come to.
-type found struct {
+// listing is the walk along one way for a page.
+type listing struct {
+	w *way
+	f Filter
+	// from is the row behind which it goes on, limit how many it may find yet, and budget
+	// how many it may look at.
+	from          bookmark
+	limit, budget int
+
 	ids      []string
 	searched int
-	last     bookmark
+	// more says that there are rows behind from, which may match.
+	more bool
 }
 
-// walk looks along a way for up to limit rows that match; more says that there are rows
-// behind the last one.
-func (s *Store) walk(ctx context.Context, w *way, f Filter, from bookmark, limit int) (found, bool, error) {
-	queues, each := []string(nil), maxSearched
-	if w.queues != "" {
-		if queues = []string{f.Queue}; f.Queue == "" {
-			var err error
-			if queues, err = s.listQueues(ctx, "list the queues of jobs", w.queues); err != nil {
-				return found{}, false, err
-			}
-		}
-		each = max(limit+1, maxSearched/max(1, len(queues)))
-	}
-	var seen []looked
-	err := s.look(ctx, "list jobs", func(ctx context.Context, c conn) error {
-		args, err := s.pageArgs(w, f, from, queues, each)
-		if err != nil {
-			return err
-		}
-		rows, err := c.QueryContext(ctx, w.page, args...)
-		return scanEach(rows, err, func(rows *sql.Rows) error {
-			var r looked
-			var at dbTime
-			if err := rows.Scan(&r.queue, &r.id, &at, &r.match); err != nil {
-				return err
-			}
-			r.at = at.Time.UnixMicro()
-			seen = append(seen, r)
-			return nil
-		})
-	})
-	if err != nil {
-		return found{}, false, err
-	}
-	result, more := take(seen, each, limit)
-	return result, more, nil
-}
-
-// looked is a row as a walk sees it.
-type looked struct {
+// glimpse is a row as a walk sees it.
+type glimpse struct {
 	queue, id string
 	at        int64
 	match     bool
 }
 
-// take takes the rows that match, in their order, as far as every queue was read: behind
-// the last row of one that has more, that queue's would be missing.
-func take(seen []looked, each, limit int) (found, bool) {
-	read := make(map[string]int)
-	end := len(seen)
-	for i, r := range seen {
-		if read[r.queue]++; read[r.queue] == each {
-			end = i + 1
-			break
+// walk looks along a way until it has found a row too many, or has looked at as many as it
+// may. It begins with as many as a page has, so that a list of all costs that, and goes on
+// with ever more, so that a list of few costs few statements.
+func (s *Store) walk(ctx context.Context, c conn, l *listing) error {
+	queues := []string{l.f.Queue}
+	if l.w.queues != "" && l.f.Queue == "" {
+		var err error
+		if queues, err = s.queuesOn(ctx, c, l.w.queues); err != nil {
+			return err
 		}
 	}
-	more := end < len(seen) || len(seen) > 0 && read[seen[end-1].queue] == each
-	var result found
-	for _, r := range seen[:end] {
-		if r.match && len(result.ids) == limit {
-			return result, true
+	each := l.limit + 1
+	if len(queues) > 1 {
+		each = min(each, 2*each/len(queues)+8)
+	}
+	for l.more = len(queues) > 0; l.more && l.budget > 0; each *= 4 {
+		each = max(1, min(each, l.budget/len(queues)))
+		seen, err := s.steps(ctx, c, l, queues, each)
+		if err != nil {
+			return err
+		}
+		l.budget -= max(1, len(seen))
+		if l.take(seen, each) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// take takes the rows that match, in their order, as far as every queue was read: behind
+// the last row of one that has more, that queue's would be missing. It reports whether it
+// came to a row that matches and has no room any more.
+func (l *listing) take(seen []glimpse, each int) (full bool) {
+	read := make(map[string]int)
+	l.more = false
+	for _, r := range seen {
+		if r.match && len(l.ids) == l.limit {
+			l.more = true
+			return true
 		}
 		if r.match {
-			result.ids = append(result.ids, r.id)
+			l.ids = append(l.ids, r.id)
 		}
-		result.searched++
-		result.last = bookmark{At: r.at, ID: r.id}
+		l.searched++
+		l.from.At, l.from.ID = r.at, r.id
+		if read[r.queue]++; read[r.queue] == each {
+			l.more = true
+			return false
+		}
 	}
-	return result, more
+	return false
 }
 
-// pageArgs are the parameters of a way's page.
-func (s *Store) pageArgs(w *way, f Filter, from bookmark, queues []string, each int) ([]any, error) {
-	var args []any
-	if w.queues != "" {
-		names, err := json.Marshal(append([]string{}, queues...)) // a list in any case
+// steps reads the rows behind l.from, so many of each queue at most.
+func (s *Store) steps(ctx context.Context, c conn, l *listing, queues []string, each int) ([]glimpse, error) {
+	names, err := json.Marshal(queues)
+	if err != nil {
+		return nil, fmt.Errorf("encode the names of queues: %w", err)
+	}
+	var seen []glimpse
+	rows, err := s.run(ctx, c, l.w.pageOf(s.d, l.f, l.from, string(names), each))
+	err = scanEach(rows, err, func(rows *sql.Rows) error {
+		var r glimpse
+		var at dbTime
+		if err := rows.Scan(&r.queue, &r.id, &at, &r.match); err != nil {
+			return err
+		}
+		r.at = at.UnixMicro()
+		seen = append(seen, r)
+		return nil
+	})
+	return seen, err
+}
+
+// queuesOn lists the queues that an index has, by the statement for that.
+func (s *Store) queuesOn(ctx context.Context, c conn, query string) ([]string, error) {
+	var found []string
+	all := window{-allAges, allAges}.args()
+	if s.d.numbered {
+		all = append(all, all...) // for the hop
+	}
+	for more, first := true, ""; more; {
+		n := 0
+		rows, err := c.QueryContext(ctx, query, slices.Concat([]any{first}, all, []any{rowsPerStatement})...)
+		err = scanEach(rows, err, func(rows *sql.Rows) error {
+			n++
+			var queue string
+			err := rows.Scan(&queue)
+			found = append(found, queue)
+			return err
+		})
 		if err != nil {
-			return nil, fmt.Errorf("encode the names of queues: %w", err)
+			return nil, err
 		}
-		args = append(args, string(names))
+		if more = n == rowsPerStatement; more {
+			first = found[len(found)-1] // once more: there is no name right after it
+		}
 	}
-	if w == s.ways.byKey {
-		args = append(args, f.matchArgs()...)
-		args = append(args, s.timeArgs(f)...)
-		return append(args, f.Key, from.idFrom(w), each), nil
-	}
-	args = append(args, f.matchArgs()...)
-	if w.column == "" {
-		args = append(args, s.timeArgs(f)...)
-		return append(args, from.idFrom(w), each), nil
-	}
-	at := from.At
-	if from.ID == "" && w.newestFirst {
-		at = lastTime.UnixMicro()
-	} else if from.ID == "" {
-		at = firstTime.UnixMicro()
-	}
-	args = append(args, s.d.timeParam(time.UnixMicro(at)), from.idFrom(w))
-	return append(append(args, s.timeArgs(f)...), each), nil
+	return slices.Compact(found), nil
 }
 
-// firstTime and lastTime lie before and behind all times of a row.
-var (
-	firstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
-	lastTime  = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-)
-
-// idFrom is the id behind which a walk goes on.
-func (p bookmark) idFrom(w *way) string {
-	switch {
-	case p.ID != "":
-		return p.ID
-	case w.newestFirst:
-		return "ffffffff-ffff-ffff-ffff-ffffffffffff"
-	}
-	return "00000000-0000-0000-0000-000000000000"
-}
-
-// entriesOf reads rows in the order of ids. One that is gone meanwhile is left out.
-func (s *Store) entriesOf(ctx context.Context, ledger string, ids []string) ([]Entry, error) {
+// entriesOf reads rows in the order of ids. One that is gone meanwhile is left out; one
+// that cannot be read is named beside the others.
+func (s *Store) entriesOf(ctx context.Context, c conn, ledger string, ids []string) (entries []Entry, unread []error, err error) {
 	if len(ids) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	read := make(map[string]Entry, len(ids))
-	var unread []error
-	err := s.look(ctx, "read jobs", func(ctx context.Context, c conn) error {
-		rows, err := c.QueryContext(ctx, s.ways.entries, s.d.idList(ids))
-		return scanEach(rows, err, func(rows *sql.Rows) error {
-			entry, err := readEntry(ledger, rows.Scan)
-			if err != nil {
-				unread = append(unread, err)
-				return nil //nolint:nilerr // it is named beside the others
-			}
+	rows, err := c.QueryContext(ctx, s.ways.entries, s.d.idList(ids))
+	err = scanEach(rows, err, func(rows *sql.Rows) error {
+		entry, err := readEntry(ledger, rows.Scan)
+		if err != nil {
+			unread = append(unread, err)
+		} else {
 			read[entry.ID] = entry
-			return nil
-		})
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]Entry, 0, len(ids))
 	for _, id := range ids {
 		if entry, ok := read[id]; ok {
 			entries = append(entries, entry)
 		}
 	}
-	return entries, errors.Join(unread...)
+	return entries, unread, err
 }

@@ -85,8 +85,9 @@ func readEntry(ledger string, scan func(...any) error) (Entry, error) {
 	return entry, nil
 }
 
-// Counts returns the number of rows in each state; every state has an entry.
-// It reads the whole table: for a page that people look at, not for a loop.
+// Counts returns the exact number of rows in each state; every state has an entry.
+// It reads the whole table, for as long as Config.StatementTimeout lets it: for tests and
+// small ledgers. What people look at again and again is [Store.Count], which ends at 10,000.
 func (s *Store) Counts(ctx context.Context) (map[ackbox.State]int, error) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()

@@ -41,16 +41,16 @@ type Pause struct {
 // has no name. Each number ends at 10,000, or sooner where there are many queues, and Dead
 // is of the newest 10,000 dead jobs. Bounds are those of [Store.List].
 func (s *Store) QueueStatus(ctx context.Context) ([]QueueStatus, error) {
-	names := slices.Clone(s.cfg.Queues)
-	for _, w := range s.ways.byQueue {
-		found, err := s.listQueues(ctx, "list the queues of jobs", w)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, found...)
-	}
 	var all []QueueStatus
 	err := s.look(ctx, "look how queues stand", func(ctx context.Context, c conn) error {
+		names := slices.Clone(s.cfg.Queues)
+		for _, query := range s.ways.byQueue {
+			found, err := s.queuesOn(ctx, c, query)
+			if err != nil {
+				return err
+			}
+			names = append(names, found...)
+		}
 		err := s.eachName(ctx, c, s.ways.moreQueues, func(name string, _ int) { names = append(names, name) })
 		if err != nil {
 			return err

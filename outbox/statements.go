@@ -166,7 +166,7 @@ UPDATE {table} AS t SET
 	starts = CASE WHEN l.target <> 'pending' OR l.holder IS NULL THEN t.starts WHEN l.charge OR NOT l.no_outcome THEN 0
 		WHEN t.holder = l.holder AND t.started_at IS NOT NULL AND t.starts > 0 THEN t.starts - 1 ELSE t.starts END,
 	last_error = CASE WHEN l.error <> '' THEN l.error ELSE t.last_error END,
-	history = CASE WHEN l.what <> '' THEN ` + withEvent(d, "t.", event{"l.what", "t.attempt", "l.holder", "l.error", sentInTry, "nullif(l.ran, 0)"}) + ` ELSE t.history END
+	history = CASE WHEN l.what <> '' THEN ` + withEvent(d, "t.", event{"l.what", "t.attempt", "l.holder", "l.error", sentInTry, "nullif(l.ran, 0)", ""}) + ` ELSE t.history END
 FROM locked AS l WHERE t.id = l.id RETURNING {t.id}`)
 	s.standings = text(`SELECT {id}, attempt, resend, state, {unfinished}, {holder}, holder IS NOT NULL AND started_at IS NOT NULL AND NOT ` + dead(d, "holder") + `
 FROM {table} WHERE id {in ids}`)
@@ -175,7 +175,7 @@ FROM {table} WHERE id {in ids}`)
 	s.complete = text(`UPDATE {table} SET state = 'done', sent_at = coalesce(sent_at, {now}), finished_at = {now}, refused_at = NULL
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
 	s.giveUp = text(`UPDATE {table} AS t SET state = 'dead', finished_at = {now}, last_error = ?,
-	history = ` + withEvent(d, "t.", event{literal(GivenUp), "t.attempt", "t.holder", "{text ?}", "t.sent_at", ""}) + `
+	history = ` + withEvent(d, "t.", event{literal(GivenUp), "t.attempt", "t.holder", "{text ?}", "t.sent_at", "", ""}) + `
 WHERE id = {id ?} AND attempt = ? AND {unfinished} RETURNING {micros finished_at}`)
 	s.finishedAt = text(`SELECT attempt, {unfinished}, {micros finished_at} FROM {table} WHERE id = {id ?}`)
 

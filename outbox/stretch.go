@@ -105,8 +105,8 @@ func (s *Store) surveyOf(way stretch, action Action, f Filter, from spot, began 
 		match = append(match, "t.finished_at <= {time ?}")
 		args = append(args, s.d.timeParam(began))
 	}
-	match = append(match, matches, strings.ReplaceAll(between, "{at}", way.at()))
-	args = append(append(args, f.matchArgs()...), s.timeArgs(f)...)
+	test := (&query{}).matches(f, s.ways.all).between(s.d, f, way.at())
+	match, args = append(match, test.text.String()), append(args, test.args...)
 
 	where := []string{way.part()}
 	if way.order[0] == "id" {

@@ -18,7 +18,7 @@ func (s *statements) sweeps(d *dialect, text func(string) string) {
 	s.resend = text(picked(`SELECT id FROM {table} WHERE `+sent+` AND queue = ? AND holder IS NULL AND seen_at < {time ?} AND `+aged("seen_at")+`
 	ORDER BY queue, seen_at LIMIT ? {lock}`,
 		`UPDATE {table} SET state = 'pending', resend = resend + 1, due_at = {now},
-	history = `+withEvent(d, "", event{literal(Resent), "attempt", "", "", "sent_at", ""})))
+	history = `+withEvent(d, "", event{literal(Resent), "attempt", "", "", "sent_at", "", ""})))
 	// A job that was sent more than once says nothing about how far its queue
 	// has come: an early copy may have been finished.
 	s.frontiers = text(`SELECT q.queue, {micros now}, (

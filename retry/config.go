@@ -31,6 +31,9 @@ type Ledger interface {
 	PurgeDead(ctx context.Context, retention time.Duration, limit int) (int, error)
 	// PurgeInbox deletes up to limit entries of the inbox that are older than retention.
 	PurgeInbox(ctx context.Context, retention time.Duration, limit int) (int, error)
+	// PurgeStats deletes up to limit rows of the statistics by minutes, or by hours, that
+	// are older than retention.
+	PurgeStats(ctx context.Context, step, retention time.Duration, limit int) (int, error)
 }
 
 // Sent is the part of the jobs table that holds jobs on their way.
@@ -101,6 +104,7 @@ const (
 	DefaultRetention      = 3 * 24 * time.Hour
 	DefaultDeadRetention  = 90 * 24 * time.Hour
 	DefaultInboxRetention = 7 * 24 * time.Hour
+	DefaultStatsRetention = 31 * 24 * time.Hour
 	DefaultBatch          = 1000
 	// DefaultOperationRetention is how long it is on record what people did.
 	DefaultOperationRetention = 90 * 24 * time.Hour
@@ -109,6 +113,9 @@ const (
 // partitionsAhead is for how many days there are partitions: a weekend in which
 // making them may fail and somebody can read the log.
 const partitionsAhead = 3
+
+// minuteStatsRetention is how long statistics by minutes are kept.
+const minuteStatsRetention = 26 * time.Hour
 
 // Config configures a [Sweeper]. The zero Config works.
 type Config struct {
@@ -138,6 +145,9 @@ type Config struct {
 	// OperationRetention is how long it is on record what people did to jobs and queues,
 	// with their names. Default 90 days; up to 100 years.
 	OperationRetention time.Duration
+	// StatsRetention is how long statistics by hours are kept; those by minutes are for 26
+	// hours at most. Default 31 days, which is as long as they are asked for; up to 100 years.
+	StatsRetention time.Duration
 	// Batch bounds the rows of one statement; a sweep repeats it while it
 	// comes back full, queue by queue in turn, and logs every 5 s that it goes
 	// on. Default 1000; 1 to 10,000.
@@ -155,6 +165,7 @@ func (c Config) withDefaults() Config {
 	c.DeadRetention = cmp.Or(c.DeadRetention, DefaultDeadRetention)
 	c.InboxRetention = cmp.Or(c.InboxRetention, DefaultInboxRetention)
 	c.OperationRetention = cmp.Or(c.OperationRetention, DefaultOperationRetention)
+	c.StatsRetention = cmp.Or(c.StatsRetention, DefaultStatsRetention)
 	c.Batch = cmp.Or(c.Batch, DefaultBatch)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -184,6 +195,9 @@ func (c Config) validate() error {
 	}
 	if c.OperationRetention < 0 || c.OperationRetention > maxRetention {
 		bad("OperationRetention is %v: want 0 (the default) or more, at most %v", c.OperationRetention, maxRetention)
+	}
+	if c.StatsRetention < 0 || c.StatsRetention > maxRetention {
+		bad("StatsRetention is %v: want 0 (the default) or more, at most %v", c.StatsRetention, maxRetention)
 	}
 	if c.Batch < 1 || c.Batch > 10_000 {
 		bad("Batch is %d: want 1 to 10000", c.Batch)

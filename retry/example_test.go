@@ -76,6 +76,10 @@ func (emptyLedger) PurgeOperations(context.Context, time.Duration, int) (int, er
 
 func (emptyLedger) PurgeInbox(context.Context, time.Duration, int) (int, error) { return 0, nil }
 
+func (emptyLedger) PurgeStats(context.Context, time.Duration, time.Duration, int) (int, error) {
+	return 0, nil
+}
+
 func (emptyLedger) Ages(context.Context) ([]core.QueueAge, error) { return nil, nil }
 
 func (emptyLedger) Resend(context.Context, string, time.Time, time.Duration, int) (int, error) {

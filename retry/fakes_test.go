@@ -18,6 +18,7 @@ type store struct {
 	purge      func(ctx context.Context, queue string, retention time.Duration, limit int) (int, error)
 	purgeDead  func(ctx context.Context, retention time.Duration, limit int) (int, error)
 	purgeInbox func(ctx context.Context, retention time.Duration, limit int) (int, error)
+	purgeStats func(ctx context.Context, step, retention time.Duration, limit int) (int, error)
 	ages       func(ctx context.Context) ([]core.QueueAge, error)
 	resend     func(ctx context.Context, queue string, before time.Time, idle time.Duration, limit int) (int, error)
 
@@ -43,6 +44,13 @@ func (s *store) Leave(_ context.Context, id string) error {
 		return nil
 	}
 	return s.leave(id)
+}
+
+func (s *store) PurgeStats(ctx context.Context, step, retention time.Duration, limit int) (int, error) {
+	if s.purgeStats == nil {
+		return 0, nil
+	}
+	return s.purgeStats(ctx, step, retention, limit)
 }
 
 func (s *store) TakeBack(_ context.Context, limit int) (int, error) {

@@ -29,9 +29,11 @@ const (
 )
 
 func newPresence(s *Sweeper) *presence {
+	heart := beat.New(s.store, core.RoleSweeper, nil, nil)
+	s.heart.Store(heart)
 	return &presence{
 		Sweeper: s,
-		heart:   beat.New(s.store, core.RoleSweeper, nil, nil),
+		heart:   heart,
 		looked:  time.Now(),
 		said:    make(map[string]time.Time),
 	}

@@ -73,6 +73,10 @@ func newWorld(t *testing.T, seed1, seed2 uint64, workers int) *world {
 
 func (w *world) Beat(context.Context, core.Instance) (core.Census, error) { return core.Census{}, nil }
 
+func (w *world) PurgeStats(context.Context, time.Duration, time.Duration, int) (int, error) {
+	return 0, nil
+}
+
 func (w *world) Leave(context.Context, string) error { return nil }
 
 func (w *world) Unattended(context.Context) ([]core.Unattended, error) { return nil, nil }

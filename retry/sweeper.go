@@ -7,17 +7,21 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/ackbox/ackbox/internal/beat"
 )
 
 // Sweeper runs the sweeps of one jobs table. Run it in every instance: sweeps
 // of several instances do not disturb each other.
 type Sweeper struct {
-	store   Store
-	broker  Broker
-	cfg     Config
-	running atomic.Bool
+	store  Store
+	broker Broker
+	cfg    Config
+	life   beat.Life
+	heart  atomic.Pointer[beat.Heart] // of the last Run
 
 	mu       sync.Mutex // serialises Resend, guards suspects
 	suspects map[string]suspicion
@@ -47,10 +51,10 @@ func NewSweeper(store Store, broker Broker, cfg Config) (*Sweeper, error) {
 // still running at its next time is not started twice. It returns an error if
 // the Sweeper runs already.
 func (s *Sweeper) Run(ctx context.Context) error {
-	if !s.running.CompareAndSwap(false, true) {
+	if !s.life.Begin() {
 		return errors.New("retry: Run was called while it runs already")
 	}
-	defer s.running.Store(false)
+	defer s.life.End()
 
 	logger := cronLog{s.cfg.Logger}
 	// Recover is inside: cron's SkipIfStillRunning never again runs what has
@@ -115,9 +119,15 @@ func (s *Sweeper) Purge(ctx context.Context) (int, error) {
 	operations := turn{"operations", func(ctx context.Context) (int, error) {
 		return s.store.PurgeOperations(ctx, s.cfg.OperationRetention, s.cfg.Batch)
 	}}
+	minutes := turn{"statistics by minutes", func(ctx context.Context) (int, error) {
+		return s.store.PurgeStats(ctx, time.Minute, min(minuteStatsRetention, s.cfg.StatsRetention), s.cfg.Batch)
+	}}
+	hours := turn{"statistics by hours", func(ctx context.Context) (int, error) {
+		return s.store.PurgeStats(ctx, time.Hour, s.cfg.StatsRetention, s.cfg.Batch)
+	}}
 	n, err := s.sweep(ctx, "purge", func(ctx context.Context) ([]turn, error) {
 		turns, err := finished(ctx)
-		return append(turns, dead, inbox, operations), err
+		return append(turns, dead, inbox, operations, minutes, hours), err
 	})
 	return n, errors.Join(partitionsErr, err)
 }

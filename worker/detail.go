@@ -12,10 +12,16 @@ import (
 // detail is what people are shown of this worker.
 func (s *shift) detail(context.Context) core.Detail {
 	d := s.hands.detail(time.Now())
-	for _, q := range s.cfg.Queues {
-		d.Slots += q.Concurrency
-	}
+	d.Slots = s.slots()
 	return d
+}
+
+// slots are how many handlers may run at once.
+func (s *shift) slots() (n int) {
+	for _, q := range s.cfg.Queues {
+		n += q.Concurrency
+	}
+	return n
 }
 
 // detail tells what is in hand, and what runs of it.

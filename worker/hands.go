@@ -181,9 +181,6 @@ func (s *hands) snapshot() []*hand {
 
 // numbers returns how many handlers are overdue, and how much is in hand.
 func (s *hands) numbers() (overdue, inHand int) {
-	if s == nil {
-		return 0, 0
-	}
 	now := time.Now()
 	late := s.those(func(h *hand) bool { return h.isOverdue(now) })
 	s.mu.Lock()

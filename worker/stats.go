@@ -31,7 +31,10 @@ type Stats struct {
 
 // Stats returns the counts so far. Safe for concurrent use.
 func (w *Worker) Stats() Stats {
-	overdue, inHand := w.inHand.Load().numbers()
+	var overdue, inHand int
+	if s := w.shift.Load(); s != nil {
+		overdue, inHand = s.hands.numbers()
+	}
 	return Stats{
 		Done:        w.setup.count.done.Load(),
 		Retried:     w.setup.count.retried.Load(),

@@ -7,15 +7,16 @@ import (
 	"sync/atomic"
 
 	"github.com/ackbox/ackbox/handler"
+	"github.com/ackbox/ackbox/internal/beat"
 	"github.com/ackbox/ackbox/internal/hook"
 	"github.com/ackbox/ackbox/internal/registry"
 )
 
 // Worker hands the jobs of its queues to their handlers.
 type Worker struct {
-	setup   setup
-	running atomic.Bool
-	inHand  atomic.Pointer[hands] // of the last Run
+	setup setup
+	life  beat.Life
+	shift atomic.Pointer[shift] // of the last Run
 }
 
 // New returns a Worker for the kinds that are registered in reg by now. It
@@ -65,13 +66,13 @@ func New(ledger Ledger, broker Broker, reg *handler.Registry, cfg Config) (*Work
 // broker's owner closed it. A Worker may be run again afterwards: that is
 // another instance, with nothing in hand.
 func (w *Worker) Run(ctx context.Context) error {
-	if !w.running.CompareAndSwap(false, true) {
+	if !w.life.Begin() {
 		return errors.New("worker: Run was called while it runs already")
 	}
-	defer w.running.Store(false)
+	defer w.life.End()
 	intake, stopIntake := context.WithCancelCause(ctx)
 	defer stopIntake(nil)
 	s := newShift(&w.setup, intake.Done())
-	w.inHand.Store(s.hands)
+	w.shift.Store(s)
 	return newStaff(s, stopIntake).run(intake)
 }

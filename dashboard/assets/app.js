@@ -11,8 +11,10 @@
 	let timer = 0;
 
 	// morph changes a into b where they differ, so that focus, ticks and open parts stay.
+	// Not a.id: a form's is its input of that name.
+	const id = (node) => (node.nodeType === Node.ELEMENT_NODE && node.getAttribute("id")) || "";
 	function morph(a, b) {
-		if (a.nodeType !== b.nodeType || a.nodeName !== b.nodeName || (a.id || "") !== (b.id || "")) {
+		if (a.nodeType !== b.nodeType || a.nodeName !== b.nodeName || id(a) !== id(b)) {
 			a.replaceWith(b);
 			return;
 		}
@@ -94,7 +96,7 @@
 		const next = all[Math.min(Math.max(at + by, 0), all.length - 1)];
 		all.forEach((row) => row.classList.toggle("at", row === next));
 		next.scrollIntoView({ block: "nearest" });
-		(next.querySelector("[data-open]") ?? next.querySelector("a, input"))?.focus({ preventScroll: true });
+		(next.querySelector("[data-open]") || next.querySelector("a, button, input"))?.focus({ preventScroll: true });
 	}
 
 	function tick(box, on) {

@@ -96,8 +96,10 @@ func (s *site) stranger(id, text string) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	job := ackbox.Job{ID: id, Queue: "orders", RoutingKey: "orders", Mandatory: true,
-		Payload: []byte(text), Headers: map[string]string{"from": text}, Attempt: 1, CreatedAt: time.Now()}
+	job := ackbox.Job{
+		ID: id, Queue: "orders", RoutingKey: "orders", Mandatory: true,
+		Payload: []byte(text), Headers: map[string]string{"from": text}, Attempt: 1, CreatedAt: time.Now(),
+	}
 	if outcome := mq.Publish(ctx, []ackbox.Job{job})[0]; outcome.Status.String() != "acked" {
 		s.tb.Fatalf("send a message without a row: %v", outcome)
 	}

@@ -186,9 +186,9 @@ func TestWhatIsNotThere(t *testing.T) {
 			"jobs?after=x": 400, "operations?after=x": 400, "jobs?state=x": 400,
 			"jobs?q=before:0001-01-01T00:00:00%2B14:00": 400,
 		} {
-			var any map[string]any
-			if got := o.read(path, &any); got != want {
-				t.Errorf("%s: %d, want %d: %v", path, got, want, any)
+			var page map[string]any
+			if got := o.read(path, &page); got != want {
+				t.Errorf("%s: %d, want %d: %v", path, got, want, page)
 			}
 		}
 	})

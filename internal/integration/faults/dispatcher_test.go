@@ -11,12 +11,11 @@ import (
 	"github.com/ackbox/ackbox/internal/integration/site"
 )
 
-// In peace no job is published twice, however many dispatchers there are.
+// In peace no job is published twice, however many dispatchers there are. Peace is when
+// nobody waits for a processor.
 func TestManyDispatchersInPeace(t *testing.T) {
-	t.Parallel()
 	for _, n := range []int{2, 8} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			t.Parallel()
 			s := newStage(t)
 			s.alter(`SET synchronous_commit = off`) // of no interest here, and five times as quick
 			s.fresh()

@@ -277,10 +277,14 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 	if n := s.count(`SELECT count(*) FROM ackbox_jobs WHERE publish_attempt <> 0 OR attempt - 1 > jsonb_array_length(jsonb_path_query_array(coalesce(history, '[]'), '$[*].what ? (@ == "failed")'))`); n > 0 {
 		t.Errorf("%d jobs were charged by somebody else than their handler", n)
 	}
+	// Two batches have a channel each, and the consumer; the second batch may not have been
+	// on the way yet. A channel has three goroutines.
+	const most = 3
+	unused := max(0, most-before.channels)
 	var after numbers
 	s.eventually("nothing is left", func() error {
 		after = take()
-		if after.goroutines > before.goroutines || after.connections > before.connections || after.channels > before.channels ||
+		if after.goroutines > before.goroutines+3*unused || after.connections > before.connections || after.channels > before.channels+unused ||
 			after.toBroker > before.toBroker || after.toDatabase > 20 /* the pool's size */ {
 			return fmt.Errorf("%+v, before: %+v", after, before)
 		}

@@ -191,8 +191,8 @@ func workerOnlyAs(name string) func(*shop.Config) {
 }
 
 // A worker has no database for a minute, with jobs in its hands. Outcomes of
-// handlers that have finished wait; nothing is acknowledged, lost, charged or
-// sent again.
+// handlers that have finished wait; nothing is acknowledged, lost or charged, and
+// nothing is sent again of which the ledger does not know that it was running.
 func TestWorkerWithoutDatabaseForAMinute(t *testing.T) {
 	t.Parallel()
 	const handled = 8 // one for each slot
@@ -224,6 +224,8 @@ func TestWorkerWithoutDatabaseForAMinute(t *testing.T) {
 	began := time.Now()
 	close(away)
 	s.logged(s.log.String, "worker: outcomes cannot be recorded")
+	// By then the worker may have said what it runs. To those who live it is dead.
+	known := s.count(`SELECT count(*) FROM ackbox_jobs WHERE holder IS NOT NULL AND started_at IS NOT NULL`)
 	s.wait(time.Minute - time.Since(began))
 	s.equal("handlers that finished without a database", int(finished.Load()), handled)
 	s.equal("jobs done in the meantime", s.count(`SELECT count(*) FROM ackbox_jobs WHERE finished_at IS NOT NULL`), 0)
@@ -236,7 +238,7 @@ func TestWorkerWithoutDatabaseForAMinute(t *testing.T) {
 	s.atMost("jobs whose handler failed for lack of a database", charged, 2*32) // its hands full twice, should the broker have been lost
 	s.chargedByHandlers()
 	s.equal("runs of copies", audit.DuplicateRuns, 0)
-	s.equal("copies sent again", audit.Resent, 0)
+	s.atMost("copies sent again", audit.Resent, known)
 	t.Logf("%+v, handlers that failed: %d, worker: %+v", audit, charged, w.Worker.Stats())
 }
 
@@ -246,7 +248,7 @@ func TestWorkerWithoutDatabaseForAMinute(t *testing.T) {
 func TestHandlerIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	s := newStage(t, func(cfg *shop.Config) { cfg.Concurrency, cfg.JobTimeout = 2, 300*time.Millisecond },
+	s := newStage(t, func(cfg *shop.Config) { cfg.Concurrency, cfg.JobTimeout = 2, 2*time.Second },
 		handlers(func(_ context.Context, app *shop.App, job handler.Job[special]) error {
 			<-release
 			return had(context.Background(), app, job.Job, "consume")

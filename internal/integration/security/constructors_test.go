@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/dashboard"
 	"github.com/ackbox/ackbox/dispatcher"
 	"github.com/ackbox/ackbox/handler"
 	"github.com/ackbox/ackbox/memory"
@@ -191,6 +192,19 @@ func TestSweeperConfig(t *testing.T) {
 	wantError(t, err, "the broker is nil")
 	_, err = retry.NewSweeper(p.store, (*rabbitmq.Broker)(nil), retry.Config{})
 	wantError(t, err, "the broker is nil")
+}
+
+func TestDashboardConfig(t *testing.T) {
+	t.Parallel()
+	p := newParts(t)
+	survives(t, dashboard.Config{}, func(c dashboard.Config) error {
+		_, err := dashboard.New(p.store, c)
+		return err
+	}, []string{"Name sql", "Name quote"}, "Authorize", "Broker", "Mask", "Logger")
+	_, err := dashboard.New(nil, dashboard.Config{})
+	wantError(t, err, "the ledger is nil")
+	_, err = dashboard.New((*outbox.Store)(nil), dashboard.Config{})
+	wantError(t, err, "the ledger is nil")
 }
 
 // policy is a Policy whose nil pointer cannot be asked.

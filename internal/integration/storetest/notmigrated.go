@@ -45,6 +45,13 @@ func notMigrated(e *env) {
 			},
 		}
 		if !old {
+			calls["Instances"] = func() error { _, err := s.Instances(e.ctx); return err }
+			calls["Stats"] = func() error {
+				_, err := s.Stats(e.ctx, outbox.StatsQuery{From: time.Now(), To: time.Now().Add(1), Step: time.Hour})
+				return err
+			}
+			calls["WriteStats"] = func() error { s.Ran(core.Ran{Queue: "q", Kind: "k"}); return s.WriteStats(e.ctx, true) }
+			calls["PurgeStats"] = func() error { _, err := s.PurgeStats(e.ctx, time.Hour, 0, 1); return err }
 			calls["Identity"] = func() error { _, err := s.Identity(e.ctx); return err }
 			calls["Relay"] = func() error { _, err := s.Relay(e.ctx, core.Claim{Limit: 1}, nil); return err }
 			calls["Reconcile"] = func() error { return s.Reconcile(e.ctx, id, nil) }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ackbox/ackbox/outbox"
@@ -86,18 +87,26 @@ func judgeBalance(list *findings, b *outbox.Balance) {
 func judgeInstances(list *findings, instances []outbox.Instance) {
 	alive := make(map[string]int)
 	for i := range instances {
+		if instances[i].Alive {
+			alive[instances[i].Role]++
+		}
+	}
+	for i := range instances {
 		x := &instances[i]
-		name := x.Role + " on " + x.Host
-		if !x.Alive {
-			list.add(warn, aboutLedger, "see whether its process lives, and reaches the database; a living sweeper takes its jobs back", "%s (process %d) has been silent since %s", name, x.PID, stamp(&x.SeenAt))
+		name := fmt.Sprintf("%s on %s (process %d)", x.Role, x.Host, x.PID)
+		switch {
+		case !x.Alive && alive[x.Role] > 0: // others do its work
+			list.add(note, aboutLedger, "", "%s has been silent since %s; others of its sort live", name, stamp(&x.SeenAt))
+			continue
+		case !x.Alive:
+			list.add(warn, aboutLedger, "see whether its process lives, and reaches the database; a living sweeper takes its jobs back", "%s has been silent since %s", name, stamp(&x.SeenAt))
 			continue
 		}
-		alive[x.Role]++
 		if x.Trouble != "" {
-			list.add(bad, aboutLedger, "", "%s (process %d): %s", name, x.PID, x.Trouble)
+			list.add(bad, aboutLedger, "", "%s: %s", name, x.Trouble)
 		}
 		if x.Overdue > 0 {
-			list.add(bad, aboutLedger, "its handlers ignore their context: take a goroutine dump, then restart it; the jobs run again", "%s (process %d): %d handlers have not returned long after their timeout", name, x.PID, x.Overdue)
+			list.add(bad, aboutLedger, "its handlers ignore their context: take a goroutine dump, then restart it; the jobs run again", "%s: %d handlers have not returned long after their timeout", name, x.Overdue)
 		}
 	}
 	for _, role := range []string{"dispatcher", "worker", "sweeper"} {
@@ -123,6 +132,10 @@ func judgeRuns(list *findings, stats []outbox.Stat, instances []outbox.Instance,
 	if longest > consumerTimeout*2/3 {
 		list.add(warn, aboutLedger, "set consumer_timeout in rabbitmq.conf to more than twice the longest job's timeout, or split the job",
 			"jobs run for up to %s; RabbitMQ's consumer_timeout, 30 minutes unless set, ends the channel of a delivery that takes longer", span(longest))
+		return
+	}
+	if longest == 0 {
+		list.add(note, aboutLedger, "", "no run of a job is on record since a day ago; RabbitMQ's consumer_timeout is 30 minutes unless set")
 		return
 	}
 	list.add(good, aboutLedger, "", "no job ran for longer than %s in a day; RabbitMQ's consumer_timeout is 30 minutes unless set", span(longest))

@@ -5,7 +5,7 @@ package main
 import "slices"
 
 // mutants are all.
-var mutants = slices.Concat(general, working, ledger, accounting, carrying, received, foreign, handled, adopted, kept, sifted, opsLedger, telling)
+var mutants = slices.Concat(general, working, ledger, accounting, carrying, received, foreign, handled, adopted, kept, sifted, opsLedger, telling, controlling, shown)
 
 // ledger are those of who has a job in hand, and of what counts as a try.
 var ledger = []mutant{
@@ -95,7 +95,7 @@ var ledger = []mutant{
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{
-		9, "begin with the first try again when a job is requeued", "outbox/statements.go",
+		9, "begin with the first try again when a job is requeued", "outbox/actsql.go",
 		"attempt = attempt + 1, attempts_before = attempt, publish_attempt", "attempt = 1, attempts_before = 0, publish_attempt",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},

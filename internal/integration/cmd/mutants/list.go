@@ -88,7 +88,7 @@ var general = []mutant{
 	},
 	{
 		4, "claim while the broker is away", "dispatcher/dispatcher.go",
-		"if err := d.broker.Ready(ctx); err != nil {", "if err := ctx.Err(); err != nil {",
+		"err := d.broker.Ready(ctx)\n", "err := ctx.Err()\n",
 		[]suite{{inDispatcher, "TestNothingIsClaimedWhileTheBrokerIsAway"}},
 	},
 	{

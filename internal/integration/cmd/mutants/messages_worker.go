@@ -51,7 +51,7 @@ var handled = []mutant{
 	},
 	{
 		4, "run what is held back again when its subscription was lost", "worker/intake.go",
-		"\t\ti.hands.lose(i.queue.Name)\n", "",
+		"\t\ti.hands.lose(i.queue.Name) //", "\t\t_ = i.hands.lose //",
 		[]suite{{inWorker, "TestMessageIsJoinedAfterALostSubscription"}},
 	},
 	{

@@ -31,7 +31,7 @@ var opsLedger = []mutant{
 	},
 	{
 		12, "write history for a job that goes its straight way", "outbox/change.go",
-		"\t}\n\treturn \"\"\n}", "\t}\n\treturn PutOff\n}",
+		"\tdefault:\n\t}\n\treturn \"\"\n}", "\tdefault:\n\t}\n\treturn PutOff\n}",
 		[]suite{{inOutbox, "TestSQLiteOneConnection"}},
 	},
 	{

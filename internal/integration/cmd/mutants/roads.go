@@ -32,7 +32,7 @@ var carrying = []mutant{
 	},
 	{
 		7, "stay silent about what is in hand after an outage", "worker/heartbeat.go",
-		"time.Since(b.spoken) >= core.Silence", "time.Since(b.spoken) >= 1000*core.Silence",
+		"heard.After >= core.Silence", "heard.After >= 1000*core.Silence",
 		[]suite{{"worker", "TestHeldAnewAfterSilence"}},
 	},
 	{
