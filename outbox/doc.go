@@ -25,7 +25,8 @@
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
 // Complete), the dispatcher (Relay), the worker (Beat, Start, Hold, Reconcile, Refused,
 // Finish, Leave), the sweeps (Rearm, TakeBack, Ages, Resend, Unattended, Purge,
-// PurgeInbox, MakePartitions, DropPartitions) and operators (Get, List, Counts, Requeue, Cancel).
+// PurgeInbox, MakePartitions, DropPartitions) and operators, see
+// "What people look at" below.
 //
 // PostgreSQL 15 or newer is the database to run on. SQLite is served through
 // the same API for one process: the embedded default and users' tests.
@@ -88,6 +89,22 @@
 // lost with the broker's disk, its place among dead jobs, one timeline in SQL. It costs a
 // second trip through the broker. So Complete alone is for effects that take a moment and
 // a message that the broker may keep; take over what is slow, precious or to be watched.
+//
+// # What people look at
+//
+// Get, List, Count, GivenUp and QueueStatus are for pages and terminals that look again and
+// again, beside the work and on a table of any size. Each runs in a transaction that only
+// reads, and is bounded twice: it looks at 10,000 rows at most, along an index and in its
+// order, and on PostgreSQL no statement takes more than 2 s ([ErrSlow]). What was not looked
+// at is said: a page has Next, a Count has More.
+//
+// A job's history has what happened to it off the straight way, see [HistoryEntry]: the
+// latest 50 events. A job that is sent and done has none. What happens again and again
+// in one try, such as being put off, is one entry that counts, so that it does not push out
+// the errors from before.
+//
+// What people do is recorded by whom ([By]) and why ([Because]) in the transaction that
+// does it: in the jobs' histories, and as an [Operation].
 //
 // # PgBouncer
 //
