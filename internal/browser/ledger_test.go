@@ -8,8 +8,10 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/ackbox/ackbox"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/outbox"
+	"github.com/ackbox/ackbox/rabbitmq"
 )
 
 // limit bounds what tests ask of the servers beside the browser.
@@ -77,6 +79,29 @@ func (s *site) eventually(what string, n int64, query string, args ...any) {
 			s.tb.Fatalf("after %v not yet: %s: %d, want %d", limit, what, got, n)
 		case <-tick.C:
 		}
+	}
+}
+
+// stranger sends a message without a row and without a kind: it ends in the dead queue.
+func (s *site) stranger(id, text string) {
+	s.tb.Helper()
+	mq, err := rabbitmq.New(rabbitmq.Config{URL: testenv.AMQPURL(s.tb), Topology: ackbox.Topology{Queues: []ackbox.Queue{{Name: "orders"}}}})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer func() {
+		if err := mq.Close(); err != nil {
+			s.tb.Error(err)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	job := ackbox.Job{
+		ID: id, Queue: "orders", RoutingKey: "orders", Mandatory: true,
+		Payload: []byte(text), Headers: map[string]string{"from": text}, Attempt: 1, CreatedAt: time.Now(),
+	}
+	if outcome := mq.Publish(ctx, []ackbox.Job{job})[0]; outcome.Status.String() != "acked" {
+		s.tb.Fatalf("send a message without a row: %v", outcome)
 	}
 }
 

@@ -1,11 +1,7 @@
 package browser
 
 import (
-	"os"
-	"path/filepath"
-
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
 )
 
 // Screen is what somebody looks at.
@@ -36,6 +32,7 @@ func (p *Page) Look(s Screen, c Colours) {
 	p.run("look at a "+s.Name,
 		order(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: s.Width, Height: s.Height, DeviceScaleFactor: 1, Mobile: s.phone,
+			ScrollbarType: emulation.SetDeviceMetricsOverrideScrollbarTypeOverlay,
 		}),
 		order(emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: s.phone}),
 		order(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
@@ -56,16 +53,4 @@ func (p *Page) WithoutScripts() {
 func (p *Page) Wider() int {
 	p.tb.Helper()
 	return Script[int](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth")
-}
-
-// Shoot writes a picture of the whole page, whose height has a limit, to file.
-func (p *Page) Shoot(file string) {
-	p.tb.Helper()
-	picture := ask(p, "take a picture", chromedp.FullScreenshot(100))
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		p.tb.Fatal(err)
-	}
-	if err := os.WriteFile(file, picture, 0o600); err != nil {
-		p.tb.Fatal(err)
-	}
 }

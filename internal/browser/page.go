@@ -14,7 +14,6 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 // patience bounds each step: what a person would wait for, on a busy machine.
@@ -73,9 +72,7 @@ func (p *Page) run(what string, steps ...chromedp.Action[chromedp.Void]) {
 // ask is run for a step that gives a value.
 func ask[T any](p *Page, what string, step chromedp.Action[T]) T {
 	p.tb.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	value, err := chromedp.Run(ctx, step)
+	value, err := try(p, step)
 	if err != nil {
 		p.tb.Fatalf("%s: %v", what, err)
 	}
@@ -123,11 +120,11 @@ func (p *Page) Click(selector string) {
 	p.run("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// Choose clicks the first link, button or fold whose text contains words, once it
-// is there.
+// Choose clicks the first link, button or fold of the main part whose text contains
+// words, once it is there.
 func (p *Page) Choose(words string) {
 	p.tb.Helper()
-	path := fmt.Sprintf("//*[self::a or self::button or self::summary or self::label][contains(normalize-space(.), %q)]", words)
+	path := fmt.Sprintf("//main//*[self::a or self::button or self::summary or self::label][contains(normalize-space(.), %q)]", words)
 	p.run("choose "+words, chromedp.Click(chromedp.Search(path), chromedp.NodeVisible))
 }
 
@@ -136,22 +133,6 @@ func (p *Page) Fill(selector, text string) {
 	p.tb.Helper()
 	p.run("fill "+selector, chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
-
-// Press presses keys, each of them in turn, wherever the focus is: letters, or
-// those of chromedp's package kb.
-func (p *Page) Press(keys ...string) {
-	p.tb.Helper()
-	for _, key := range keys {
-		p.run(fmt.Sprintf("press %q", key), chromedp.KeyEvent(key))
-	}
-}
-
-// Enter, Tab and Escape are keys for Press.
-const (
-	Enter  = kb.Enter
-	Tab    = kb.Tab
-	Escape = kb.Escape
-)
 
 // Script returns what a JavaScript expression is. One that throws fails the test.
 func Script[T any](p *Page, expression string) T {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ackbox/ackbox/internal/browser"
 	"github.com/ackbox/ackbox/internal/testenv"
 	"github.com/ackbox/ackbox/internal/testenv/program"
 )
@@ -29,13 +31,14 @@ type site struct {
 	base                    string // of the web process
 }
 
-// open starts the site with a worker that cannot send mails, for the reason fault.
-func open(tb testing.TB, fault string) *site {
+// open starts the site with a worker that cannot send mails, for the reason fault,
+// if there is one. env is for all of its processes.
+func open(tb testing.TB, fault string, env ...string) *site {
 	tb.Helper()
-	s := &site{tb: tb, env: []string{
+	s := &site{tb: tb, env: append([]string{
 		"DATABASE_URL=" + testenv.DatabaseURL(tb), "AMQP_URL=" + testenv.AMQPURL(tb), "ADDR=127.0.0.1:0",
 		"OPS_USER=" + operator, fmt.Sprintf("OPS_PASSWORD_SHA256=%x", sha256.Sum256([]byte(password))),
-	}}
+	}, env...)}
 	s.web = s.start("web")
 	s.dispatcher = s.start("dispatcher")
 	s.worker = s.start("worker", "MAIL_FAULT="+fault)
@@ -45,7 +48,7 @@ func open(tb testing.TB, fault string) *site {
 
 func (s *site) start(role string, env ...string) *program.Process {
 	s.tb.Helper()
-	return program.Start(s.tb, role, orders, []string{"-role", role}, append(env, s.env...))
+	return program.Start(s.tb, role, orders, []string{"-role", role}, slices.Concat(s.env, env))
 }
 
 // mend restarts the worker, this time with a mail server that works.
@@ -54,6 +57,18 @@ func (s *site) mend() {
 	s.worker.Terminate()
 	s.worker = s.start("worker")
 }
+
+// page opens one of the dashboard's, as the operator.
+func (s *site) page(path string) *browser.Page {
+	s.tb.Helper()
+	p := chromium.Page(s.tb)
+	p.SignIn(operator, password)
+	p.Open(s.at(path))
+	return p
+}
+
+// at is the address of a page of the dashboard.
+func (s *site) at(path string) string { return s.base + "/ops/jobs/" + path }
 
 // order places orders, with ids that begin with a prefix.
 func (s *site) order(prefix string, n int) {

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -28,7 +29,9 @@ func (p *Page) Until(what string, reload bool, ask func() error) {
 		case <-tick.C:
 		}
 		if reload {
-			p.Reload()
+			// A page that is just going elsewhere cannot be loaded again; the next
+			// question tells.
+			_, _ = try(p, chromedp.Reload())
 		}
 	}
 }
@@ -39,21 +42,31 @@ func (p *Page) Reads(selector, part string) {
 	p.Until(selector+" reads "+part, false, func() error { return p.lacks(selector, part) })
 }
 
-// ReadsAnew is Reads for a page that is loaded again until it does.
+// ReadsAnew is Reads for a page that is loaded again until it does. It must be there
+// already: to load the one before it again would cut off what was just sent.
 func (p *Page) ReadsAnew(selector, part string) {
 	p.tb.Helper()
 	p.Until(selector+" reads "+part, true, func() error { return p.lacks(selector, part) })
 }
 
 // lacks says what an element reads if it does not contain a part. It does not
-// wait.
+// wait. Of a page that is still being loaded nothing can be read: its scripts would not
+// hear what is typed next.
 func (p *Page) lacks(selector, part string) error {
-	p.tb.Helper()
-	texts := Script[[]string](p, fmt.Sprintf("[...document.querySelectorAll(%q)].map(e => e.innerText)", selector))
-	if all := strings.Join(texts, "\n"); !strings.Contains(all, part) {
-		return fmt.Errorf("%d elements, which read %q", len(texts), shortened(all))
+	texts, err := try(p, chromedp.Evaluate[[]string](fmt.Sprintf(
+		"document.readyState !== 'complete' ? [] : [...document.querySelectorAll(%q)].map(e => e.innerText)", selector)))
+	if all := strings.Join(texts, "\n"); err != nil || !strings.Contains(all, part) {
+		return fmt.Errorf("%d elements, which read %q (%w)", len(texts), shortened(all), errors.Join(err, errLacking))
 	}
 	return nil
+}
+
+var errLacking = errors.New("not what is waited for")
+
+// Unfold opens what is folded away.
+func (p *Page) Unfold() {
+	p.tb.Helper()
+	_ = Script[int](p, "document.querySelectorAll('details').forEach(d => d.open = true) || 0")
 }
 
 func shortened(text string) string {
@@ -66,13 +79,39 @@ func shortened(text string) string {
 // Has reports whether there is such an element, now.
 func (p *Page) Has(selector string) bool {
 	p.tb.Helper()
-	return Script[bool](p, fmt.Sprintf("document.querySelector(%q) !== null", selector))
+	return Script[bool](p, exists(selector))
+}
+
+// Holds says that there is no such element, if so; Lacks that there is one. Both are
+// questions for Until.
+func (p *Page) Holds(selector string) error {
+	if has, err := try(p, chromedp.Evaluate[bool](exists(selector))); err != nil || !has {
+		return fmt.Errorf("no %s: %w", selector, errors.Join(err, errLacking))
+	}
+	return nil
+}
+
+// Lacks is the contrary of Holds.
+func (p *Page) Lacks(selector string) error {
+	if has, err := try(p, chromedp.Evaluate[bool](exists(selector))); err != nil || has {
+		return fmt.Errorf("there is %s: %w", selector, errors.Join(err, errLacking))
+	}
+	return nil
+}
+
+func exists(selector string) string {
+	return fmt.Sprintf("document.querySelector(%q) !== null", selector)
+}
+
+// try takes a step that may fail.
+func try[T any](p *Page, step chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, step)
 }
 
 // show logs what the page looked like at the end of a failed test.
 func (p *Page) show() {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body?.innerText"))
+	text, err := try(p, chromedp.Evaluate[string]("location.href + '\\n' + document.body?.innerText"))
 	p.tb.Logf("the page at the end (status %d, %v): %s", p.Status(), err, shortened(text))
 }
