@@ -196,9 +196,9 @@ func TestDeadMessages(t *testing.T) {
 		path, call, told string
 		form             url.Values
 	}{
-		{"dead/requeue", "requeue mail legacy-77 false", "1 job moved back", url.Values{"queue": {"mail"}, "id": {"legacy-77"}}},
-		{"dead/requeue", "requeue mail  true", "1 job moved back", url.Values{"queue": {"mail"}, "all": {"yes"}}},
-		{"dead/delete", "delete mail legacy-77 false", "1 job deleted", url.Values{"queue": {"mail"}, "id": {"legacy-77"}}},
+		{"dead/requeue", "requeue mail legacy-77 false", "1 message moved back", url.Values{"queue": {"mail"}, "id": {"legacy-77"}}},
+		{"dead/requeue", "requeue mail  true", "1 message moved back", url.Values{"queue": {"mail"}, "all": {"yes"}}},
+		{"dead/delete", "delete mail legacy-77 false", "1 message deleted", url.Values{"queue": {"mail"}, "id": {"legacy-77"}}},
 	} {
 		s.broker.calls = nil
 		c.form.Set("back", "dead?queue=mail")

@@ -27,10 +27,10 @@ type Config struct {
 	// what lies in its dead queues.
 	Broker Broker
 	// Mask, if set, returns a job as it may be shown: without what readers of this page
-	// have no business with. What is masked is not searched for either by reading the page; a
-	// search by key or error goes to the database, which knows what is there. Mask must not
-	// change Payload, Headers or History in place, be safe for concurrent use, and return soon. A
-	// message of a dead queue, and a group of jobs, come as an Entry of what is known of them.
+	// have no business with. A search still finds by what is masked: it goes to the database.
+	// Mask must not change Payload, Headers or History in place, be safe for concurrent use,
+	// and return soon. Running jobs, messages of a dead queue and groups of jobs come as an
+	// Entry of what is known of them.
 	Mask func(outbox.Entry) outbox.Entry
 	// Name stands at the head of every page, to tell production from the rest: "orders,
 	// production". Up to 100 printable bytes; default none.

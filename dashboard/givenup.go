@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ackbox/ackbox"
+	"github.com/ackbox/ackbox/internal/core"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -86,18 +87,16 @@ func (d *Dashboard) deadQueues(ctx context.Context) (queues []deadQueue, trouble
 		return nil, "The broker cannot be asked for its dead queues: " + h.Why
 	}
 	for _, name := range d.cfg.Broker.Queues() {
-		n, err := d.cfg.Broker.Waiting(ctx, name+deadSuffix)
+		n, err := d.cfg.Broker.Waiting(ctx, name+core.DeadSuffix)
 		q := deadQueue{Queue: name, N: n}
-		if err != nil {
+		// A dead queue is made with its first message.
+		if err != nil && !errors.Is(err, core.ErrNoQueue) {
 			q.Error = err.Error()
 		}
 		queues = append(queues, q)
 	}
 	return queues, ""
 }
-
-// deadSuffix makes the name of a work queue that of its dead queue.
-const deadSuffix = ".dead"
 
 // deadPage is what lies in a dead queue.
 type deadPage struct {

@@ -135,7 +135,7 @@ func explain(err error) (status int, text string) {
 	case errors.Is(err, outbox.ErrSlow), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, "That takes the database too long. Narrow the search by queue, kind or key."
 	}
-	return http.StatusServiceUnavailable, "The ledger could not be read: " + err.Error()
+	return http.StatusServiceUnavailable, "That did not work: " + err.Error()
 }
 
 // badRequestError is what was asked wrongly, in a sentence.

@@ -216,8 +216,11 @@ func (d *Dashboard) job(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return fmt.Errorf("job: %w", err)
 	}
-	key := e.Key // as it is in the ledger, not as it is shown
 	shown := d.masked(e)
+	key := e.Key
+	if shown.Key != key {
+		key = "" // what is not to be shown stands in no address either
+	}
 	page := jobPage{
 		jobLine: d.line(e), Exchange: visible(shown.Exchange), RoutingKey: visible(shown.RoutingKey), Mandatory: shown.Mandatory,
 		Attempt: shown.Attempt, Resend: shown.Resend, Refusals: shown.PublishAttempt, Starts: shown.Starts, Holder: shown.Holder,

@@ -259,7 +259,7 @@ func TestMask(t *testing.T) {
 	})
 	for i := range s.ledger.jobs {
 		e := &s.ledger.jobs[i]
-		e.Kind, e.Key, e.Payload, e.LastError, e.Headers = secret, secret, []byte(secret), secret+e.LastError, map[string]string{"x": secret}
+		e.Key, e.Payload, e.LastError, e.Headers = secret, []byte(secret), secret+e.LastError, map[string]string{"x": secret}
 		for j := range e.History {
 			e.History[j].Error = secret
 		}
@@ -270,12 +270,11 @@ func TestMask(t *testing.T) {
 		}
 	}
 	s.broker.dead[0].Payload, s.broker.dead[0].Error = []byte(secret), secret
-	for _, path := range []string{"", "jobs", "jobs/" + jobID(3979), "dead?queue=mail", "instances", "bulk?action=requeue&state=dead"} {
+	for _, path := range []string{"", "jobs", "jobs/" + jobID(3979), "given-up", "dead?queue=mail", "instances", "bulk?action=requeue&state=dead"} {
 		for _, a := range []answer{s.get(path), s.json(path)} {
 			s.wantStatus(a, http.StatusOK)
-			// The filter that finds a group must name what it looks for.
-			if rest := regexp.MustCompile(`href="[^"]*"|"link": "[^"]*"`).ReplaceAllString(a.body, ""); strings.Contains(rest, secret) {
-				t.Errorf("%s shows what is masked", path)
+			if strings.Contains(a.body, secret) {
+				t.Errorf("%s shows what is masked: %s", path, a.body)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // told says what has just been done. It travels in the address, since nothing is kept
@@ -39,6 +40,10 @@ var deeds = map[string]struct{ done, why string }{
 func toldBy(r *http.Request) told {
 	q := r.URL.Query()
 	deed, ok := deeds[q.Get(didParam)]
+	one, many := "job", "jobs"
+	if strings.HasPrefix(q.Get(didParam), "dead-") {
+		one, many = "message", "messages"
+	}
 	if !ok {
 		return told{}
 	}
@@ -51,11 +56,11 @@ func toldBy(r *http.Request) told {
 	case err != nil || err2 != nil || n < 0 || of < n:
 		return told{}
 	case n == of:
-		return told{Text: plural(n, "job", "jobs") + " " + deed.done + "."}
+		return told{Text: plural(n, one, many) + " " + deed.done + "."}
 	case of == 1:
 		return told{Text: "Nothing was " + deed.done + ": it is no longer as it was when this page was made.", Bad: true}
 	}
-	return told{Text: number(n) + " of " + plural(of, "job", "jobs") + " " + deed.done + "; " + deed.why + ".", Bad: true}
+	return told{Text: number(n) + " of " + plural(of, one, many) + " " + deed.done + "; " + deed.why + ".", Bad: true}
 }
 
 // withoutTold takes what was done out of an address, so that it is said once.

@@ -156,8 +156,10 @@ type groupLine struct {
 	First  time.Time `json:"first"`
 	Last   time.Time `json:"last"`
 	Sample string    `json:"sample"`
-	// Search finds them in the list of dead jobs.
+	// Search finds them in the list of dead jobs. It is not Whole where their error is masked:
+	// then it finds all of the kind.
 	Search string `json:"search"`
+	Whole  bool   `json:"search_is_whole"`
 }
 
 func (d *Dashboard) groups(groups []outbox.Group) []groupLine {
@@ -165,9 +167,14 @@ func (d *Dashboard) groups(groups []outbox.Group) []groupLine {
 	for _, g := range groups {
 		f := outbox.Filter{Kind: g.Kind, Error: prefix(g.Error, 200)}
 		shown := d.masked(outbox.Entry{Job: ackbox.Job{ID: g.Sample, Kind: g.Kind}, State: ackbox.Dead, LastError: g.Error})
+		whole := true
+		if firstLine(shown.LastError) != firstLine(g.Error) {
+			// What is not to be shown stands in no address either.
+			f.Error, whole = "", false
+		}
 		lines = append(lines, groupLine{
 			Kind: visible(shown.Kind), Error: visible(cut(shown.LastError, 1000)), N: g.N,
-			First: g.First, Last: g.Last, Sample: g.Sample, Search: asText(f),
+			First: g.First, Last: g.Last, Sample: g.Sample, Search: asText(f), Whole: whole,
 		})
 	}
 	return lines

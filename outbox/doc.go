@@ -25,7 +25,8 @@
 // A [Store] serves all parts of Ackbox: business code (Enqueue, Transaction,
 // Complete), the dispatcher (Relay), the worker (Beat, Start, Hold, Reconcile, Refused,
 // Finish, Leave), the sweeps (Rearm, TakeBack, Ages, Resend, Unattended, Purge,
-// PurgeInbox, MakePartitions, DropPartitions) and operators (Get, List, Counts, Requeue, Cancel).
+// PurgeInbox, MakePartitions, DropPartitions) and operators, see
+// "What people look at" below.
 //
 // PostgreSQL 15 or newer is the database to run on. SQLite is served through
 // the same API for one process: the embedded default and users' tests.
@@ -51,6 +52,14 @@
 // Not covered is what cannot be: a job is on record a second after it was taken, unless
 // it was asked for (a redelivery, a retry), and an instance that was frozen for longer
 // than 15 s may still be running what others were given. attempt guards the outcomes.
+//
+// # Statistics
+//
+// Every process counts what its dispatcher has sent and what its worker has run, by minute,
+// hour, queue and kind, and adds it to the table <table>_stats every 10 s, in one statement
+// beside a beat: no job's row is written, or read, for it. [Store.Stats] reads them. A
+// [Histogram] has quantiles that are exact to 19 %. What a process that dies has not written
+// yet is counted nowhere, so that these are numbers for pages and alerts and not for books.
 //
 // # Messages without a row
 //
@@ -88,6 +97,22 @@
 // lost with the broker's disk, its place among dead jobs, one timeline in SQL. It costs a
 // second trip through the broker. So Complete alone is for effects that take a moment and
 // a message that the broker may keep; take over what is slow, precious or to be watched.
+//
+// # What people look at
+//
+// Get, List, Count, GivenUp and QueueStatus are for pages and terminals that look again and
+// again, beside the work and on a table of any size. Each runs in a transaction that only
+// reads, and is bounded twice: it looks at 10,000 rows at most, along an index and in its
+// order, and on PostgreSQL no statement takes more than 2 s ([ErrSlow]). What was not looked
+// at is said: a page has Next, a Count has More.
+//
+// A job's history has what happened to it off the straight way, see [HistoryEntry]: the
+// latest 50 events. A job that is sent and done has none. What happens again and again
+// in one try, such as being put off, is one entry that counts, so that it does not push out
+// the errors from before.
+//
+// What people do is recorded by whom ([By]) and why ([Because]) in the transaction that
+// does it: in the jobs' histories, and as an [Operation].
 //
 // # PgBouncer
 //

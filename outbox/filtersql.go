@@ -189,8 +189,9 @@ func (w *way) order() string {
 	return " ORDER BY t." + w.column + direction
 }
 
-// pageOf reads the ids of rows behind a place, in the order of the list, and whether they
-// match; of each of queues so many, if the way has those.
+// pageOf looks at rows behind a place, in the order of the list; at so many of each of
+// queues, if the way has those. It returns the ids of those that match and, matching or not,
+// of each queue's last one, with the number of rows of that queue.
 func (w *way) pageOf(d *dialect, f Filter, from bookmark, queues string, each int) *query {
 	q := &query{}
 	direction, compare := "", ">"
@@ -198,11 +199,12 @@ func (w *way) pageOf(d *dialect, f Filter, from bookmark, queues string, each in
 		direction, compare = " DESC", "<"
 	}
 	if w.queues == "" {
-		q.add(`SELECT '' AS queue, {id}, {micros at}, match FROM (`)
+		q.add(`SELECT '' AS queue, {id}, {micros at}, match, last, n FROM (`)
 	} else {
-		q.add(`SELECT q.queue, r.id::text, {micros at}, match FROM {names}, LATERAL (`, queues)
+		q.add(`SELECT q.queue, r.id::text, {micros at}, match, last, n FROM {names}, LATERAL (`, queues)
 	}
-	q.add(`SELECT t.id, t.`+w.time()+` AS at, (`).matches(f, w).add(`) AS match
+	q.add(`SELECT id, at, match, lead(1) OVER () IS NULL AS last, count(*) OVER () AS n FROM (
+	SELECT t.id, t.`+w.time()+` AS at, (`).matches(f, w).add(`) AS match
 	FROM {table} AS t WHERE ` + w.where)
 	if w.keyed {
 		q.args = append(q.args, f.Key)
@@ -222,7 +224,7 @@ func (w *way) pageOf(d *dialect, f Filter, from bookmark, queues string, each in
 	default:
 		q.add(` AND (t.`+w.column+`, t.id) `+compare+` ({time ?}, {id ?})`, d.timeParam(time.UnixMicro(from.At)), from.ID)
 	}
-	q.between(d, f, w.time()).add(order+` LIMIT ?) AS r`, each)
+	q.between(d, f, w.time()).add(order+` LIMIT ?) AS seen) AS r WHERE match OR last`, each)
 	if w.column == "" {
 		return q.add(` ORDER BY r.id` + direction)
 	}

@@ -58,8 +58,15 @@ func TestFilterIsNoPartOfAStatement(t *testing.T) {
 func TestTakeNoFurtherThanEachQueueWasRead(t *testing.T) {
 	t.Parallel()
 	rows := func(text string) (seen []glimpse) {
+		count := make(map[string]int)
 		for i, c := range text {
-			seen = append(seen, glimpse{queue: strings.ToLower(string(c)), id: fmt.Sprint(i), at: int64(i), match: strings.ToLower(string(c)) == string(c)})
+			queue := strings.ToLower(string(c))
+			count[queue]++
+			g := glimpse{queue: queue, id: fmt.Sprint(i), at: int64(i), match: queue == string(c), n: count[queue]}
+			g.last = !strings.Contains(strings.ToLower(text[i+1:]), queue)
+			if g.match || g.last {
+				seen = append(seen, g)
+			}
 		}
 		return seen
 	}

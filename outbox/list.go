@@ -59,7 +59,7 @@ func (s *Store) List(ctx context.Context, f Filter, after string, limit int) (Pa
 				return err
 			}
 			ids = append(ids, l.ids...)
-			page.Searched += l.searched
+			page.Searched = maxSearched - l.budget
 			if l.more {
 				next = &l.from
 				break
@@ -101,8 +101,7 @@ type listing struct {
 	from          bookmark
 	limit, budget int
 
-	ids      []string
-	searched int
+	ids []string
 	// more says that there are rows behind from, which may match.
 	more bool
 }
@@ -112,6 +111,9 @@ type glimpse struct {
 	queue, id string
 	at        int64
 	match     bool
+	// last says that it is the last one that was read of its queue, and n how many were.
+	last bool
+	n    int
 }
 
 // walk looks along a way until it has found a row too many, or has looked at as many as it
@@ -135,7 +137,11 @@ func (s *Store) walk(ctx context.Context, c conn, l *listing) error {
 		if err != nil {
 			return err
 		}
-		l.budget -= max(1, len(seen))
+		for _, r := range seen {
+			if r.last {
+				l.budget -= r.n
+			}
+		}
 		if l.take(seen, each) {
 			return nil
 		}
@@ -147,7 +153,6 @@ func (s *Store) walk(ctx context.Context, c conn, l *listing) error {
 // the last row of one that has more, that queue's would be missing. It reports whether it
 // came to a row that matches and has no room any more.
 func (l *listing) take(seen []glimpse, each int) (full bool) {
-	read := make(map[string]int)
 	l.more = false
 	for _, r := range seen {
 		if r.match && len(l.ids) == l.limit {
@@ -157,9 +162,8 @@ func (l *listing) take(seen []glimpse, each int) (full bool) {
 		if r.match {
 			l.ids = append(l.ids, r.id)
 		}
-		l.searched++
 		l.from.At, l.from.ID = r.at, r.id
-		if read[r.queue]++; read[r.queue] == each {
+		if r.last && r.n == each {
 			l.more = true
 			return false
 		}
@@ -178,7 +182,7 @@ func (s *Store) steps(ctx context.Context, c conn, l *listing, queues []string, 
 	err = scanEach(rows, err, func(rows *sql.Rows) error {
 		var r glimpse
 		var at dbTime
-		if err := rows.Scan(&r.queue, &r.id, &at, &r.match); err != nil {
+		if err := rows.Scan(&r.queue, &r.id, &at, &r.match, &r.last, &r.n); err != nil {
 			return err
 		}
 		r.at = at.UnixMicro()

@@ -5,8 +5,9 @@
 	const main = document.getElementById("main");
 	const live = document.getElementById("live");
 	const every = 5000;
-	// Pages on which somebody is about to decide stand still, and so does a look into the broker.
-	const still = ["bulk", "dead", "error"].includes(document.body.dataset.page);
+	// Pages on which somebody is about to decide stand still, and so does a look into the broker;
+	// what was asked wrongly gets no better answer.
+	const still = ["bulk", "dead", "error"].includes(document.body.dataset.page) || !!main.querySelector(".note-bad[role=alert]");
 	let paused = sessionStorage.getItem("ackbox-paused") === "yes";
 	let timer = 0;
 

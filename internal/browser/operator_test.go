@@ -1,10 +1,10 @@
 package browser_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ackbox/ackbox/internal/browser"
 )
@@ -126,6 +126,23 @@ func TestOperatorWithKeysAlone(t *testing.T) {
 	p.Until("a row is ticked", false, func() error { return p.Holds("input[name=id]:checked") })
 }
 
+// A search that nobody understands stays in its box, beside what is wrong with it.
+func TestOperatorSearchesForWhatNobodyUnderstands(t *testing.T) {
+	t.Parallel()
+	s := open(t, "")
+	p := s.page("jobs")
+	p.Expect("400")
+	p.Fill("input[name=q]", `order:42 error:"`)
+	p.Press(browser.Enter)
+	p.Reads("[role=alert]", "A quote is not closed")
+	if box := browser.Script[string](p, "document.querySelector('input[name=q]').value"); box != `order:42 error:"` {
+		t.Errorf("the box has %q now", box)
+	}
+	if !p.Has("#live[hidden]") {
+		t.Error("the page asks again and again")
+	}
+}
+
 // A queue that is paused on its page stands still everywhere, until it is resumed.
 func TestOperatorPausesAQueue(t *testing.T) {
 	t.Parallel()
@@ -139,7 +156,12 @@ func TestOperatorPausesAQueue(t *testing.T) {
 	p.Reads(".told", "Paused.")
 	p.Reads(".qcard", "Paused by "+operator)
 	p.Reads(".qcard", "the mail server is being moved")
-	time.Sleep(beat) // what is on the road is not called back: the loops hear of it within a beat
+	p.Until("the worker has heard of it", false, func() error {
+		if !strings.Contains(s.worker.Log(), "a queue is paused") {
+			return errors.New("it does not say so")
+		}
+		return nil
+	})
 	s.order("during", 3)
 	p.ReadsAnew(".qcard .nums div:first-child", "3")
 	if n := s.count(done); n != 1 {
@@ -149,9 +171,6 @@ func TestOperatorPausesAQueue(t *testing.T) {
 	p.Reads(".told", "Resumed.")
 	s.eventually("what has waited is done", 4, done)
 }
-
-// beat is within what time every loop knows that a queue stands still.
-const beat = 4 * time.Second
 
 // What the pages show the operator, programs read as JSON at the same addresses.
 func TestPagesAnswerJSON(t *testing.T) {

@@ -21,6 +21,7 @@ func TestScreens(t *testing.T) {
 	s := open(t, fault, "MAIL_TAKES=200ms")
 	s.badDay()
 	p := s.page("")
+	p.Expect("404") // the last one
 	for _, screen := range s.screens() {
 		p.Open(s.at(screen.path))
 		p.ReadsAnew("main", screen.shows)
@@ -66,6 +67,7 @@ func (s *site) screens() []screen {
 		{"operations", "operations", operator},
 		{"operation", "operations/" + one("SELECT id FROM ackbox_jobs_operations WHERE action = 'cancel' LIMIT 1"), "cancel"},
 		{"bulk", "bulk?action=requeue&state=dead&q=kind:order.confirm", "Nothing is changed yet"},
+		{"error", "jobs/0197c2c0-0000-7000-8000-000000000000", "It is not in the ledger"},
 	}
 }
 
@@ -90,9 +92,9 @@ func (s *site) badDay() {
 	p.Choose("Requeue")
 	p.Reads(".told", "1 job requeued.")
 	s.eventually("one is done after all", 13, done)
-	s.start("worker", "MAIL_TAKES=1m") // beside the other, so that something runs
-	s.order("slow", 8)
-	s.eventually("a slow mail is on record as running", 1, "SELECT least(count(*), 1) FROM ackbox_jobs WHERE state = 'sent' AND started_at IS NOT NULL")
+	s.mend("MAIL_TAKES=1m") // so that something runs
+	s.order("slow", 4)
+	s.eventually("slow mails are on record as running", 4, "SELECT count(*) FROM ackbox_jobs WHERE state = 'sent' AND started_at IS NOT NULL")
 	p.Open(s.at("queues"))
 	p.Choose("Pause…")
 	p.Fill("input[name=reason]", "the mail server is being moved")
@@ -114,7 +116,7 @@ func TestDocsShowEveryScreen(t *testing.T) {
 	for _, match := range regexp.MustCompile(`\(images/([^)]+)\)`).FindAllSubmatch(page, -1) {
 		shown[string(match[1])] = true
 	}
-	for _, name := range []string{"now", "jobs", "job", "given-up", "dead", "queues", "instances", "operations", "operation", "bulk"} {
+	for _, name := range []string{"now", "jobs", "job", "given-up", "dead", "queues", "instances", "operations", "operation", "bulk", "error"} {
 		for _, on := range []string{"desktop-light", "desktop-dark", "phone-light", "phone-dark"} {
 			file := name + "-" + on + ".png"
 			if _, err := os.Stat(filepath.Join(docs, "images", file)); err != nil || !shown[file] {

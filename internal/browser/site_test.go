@@ -51,11 +51,11 @@ func (s *site) start(role string, env ...string) *program.Process {
 	return program.Start(s.tb, role, orders, []string{"-role", role}, slices.Concat(s.env, env))
 }
 
-// mend restarts the worker, this time with a mail server that works.
-func (s *site) mend() {
+// mend restarts the worker, this time with a mail server that works, or as env says.
+func (s *site) mend(env ...string) {
 	s.tb.Helper()
 	s.worker.Terminate()
-	s.worker = s.start("worker")
+	s.worker = s.start("worker", env...)
 }
 
 // page opens one of the dashboard's, as the operator.

@@ -26,8 +26,8 @@ func TestReadmeSelects(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		selects = append(selects, block[1])
 	}
-	if len(selects) != 3 {
-		t.Fatalf("README.md has %d SQL blocks, want 3", len(selects))
+	if len(selects) != 4 {
+		t.Fatalf("README.md has %d SQL blocks, want 4", len(selects))
 	}
 	db, s := store(t, outbox.Config{})
 	me := beating(t, s)
@@ -46,6 +46,8 @@ func TestReadmeSelects(t *testing.T) {
 		"sent":          sent,
 		"running":       sent + fmt.Sprintf(", starts = 1, started_at = now(), holder = '%s'", me),
 		"waiting":       sent + fmt.Sprintf(", holder = '%s'", me),
+		"of order 42":   "key = 'order:42'",
+		"of order 43":   "key = 'order:43'",
 		"of the dead":   sent + ", starts = 1, started_at = now(), holder = gen_random_uuid()",
 	} {
 		err := db.Exec(`INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts)
@@ -69,6 +71,7 @@ func TestReadmeSelects(t *testing.T) {
 		{"between tries", "crash loop", "dead", "nacked", "refused", "tried again"},
 		{"of the dead", "running", "waiting"},
 		{"queue of due for long"},
+		{"of order 42"},
 	} {
 		if got := firstWords(t, db, selects[i]); !slices.Equal(got, want) {
 			t.Errorf("the SELECT number %d of README.md finds %q, want %q", i+1, got, want)

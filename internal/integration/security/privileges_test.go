@@ -143,6 +143,13 @@ func TestDatabasePrivileges(t *testing.T) {
 	must(t, "Refused", err)
 	_, err = app.Unattended(ctx)
 	must(t, "Unattended", err)
+	must(t, "WriteStats", app.WriteStats(ctx, true))
+	_, err = app.PurgeStats(ctx, time.Hour, time.Hour, 10)
+	must(t, "PurgeStats", err)
+	_, err = app.Instances(ctx)
+	must(t, "Instances", err)
+	_, err = app.Stats(ctx, outbox.StatsQuery{From: time.Now().Add(-time.Hour), To: time.Now(), Step: time.Minute})
+	must(t, "Stats", err)
 	must(t, "Leave", app.Leave(ctx, me.ID))
 	finish(ackbox.Dead)
 	if n, err := app.Requeue(ctx, id); n != 1 || err != nil {

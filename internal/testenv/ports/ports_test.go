@@ -19,7 +19,7 @@ func TestHeldPortIsNobodyElses(t *testing.T) {
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number))
 	for range 2 { // its server comes, goes, and comes again
-		l, err := net.Listen("tcp", address) //nolint:noctx // an address of this machine: nothing to wait for
+		l, err := net.Listen("tcp", address)
 		if err != nil {
 			t.Fatalf("its server does not get it: %v", err)
 		}
@@ -29,7 +29,7 @@ func TestHeldPortIsNobodyElses(t *testing.T) {
 	}
 	var d net.Dialer
 	d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: p.Number}
-	other, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // likewise
+	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

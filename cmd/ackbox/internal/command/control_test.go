@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/ackbox/ackbox/cmd/ackbox/internal/command"
 	"github.com/ackbox/ackbox/outbox"
 )
 
@@ -91,6 +93,54 @@ func TestBulk(t *testing.T) {
 	}
 }
 
+// Who stops looking does not stop an operation: it goes on with the next sweep, from where it
+// was, and says so.
+func TestBulkInterrupted(t *testing.T) {
+	t.Parallel()
+	sh, db, store := newShell(t)
+	const dead = 2100
+	exec(t, db, `INSERT INTO ackbox_jobs (id, kind, queue, exchange, routing_key, mandatory, payload, max_attempts, state, finished_at)
+		SELECT gen_random_uuid(), 'k', 'default', '', 'default', true, '{}', 9, 'dead', now() FROM generate_series(1, ?)`, dead)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told := &trigger{word: "looked at", pull: cancel}
+	var stdout bytes.Buffer
+	code := command.Run(ctx, command.Env{Out: &stdout, Err: told, Getenv: func(name string) string { return sh.env[name] }},
+		[]string{"jobs", "requeue", "--kind", "k", "--yes"})
+	if code != 130 {
+		t.Errorf("exit code %d: %s", code, told.String())
+	}
+	contains(t, told.String(), "goes on without us")
+	if n := count(t, db, "state = 'dead'"); n == 0 || n == dead {
+		t.Errorf("%d jobs are dead: it was not interrupted", n)
+	}
+	for more := true; more; {
+		var err error
+		if _, more, err = store.CarryOn(t.Context(), 500); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ops := decode[operations](t, sh.must(0, "operations", "list", "--json")).Operations
+	if len(ops) != 1 || ops[0].State != "done" || ops[0].Changed != dead {
+		t.Errorf("%+v", ops)
+	}
+}
+
+// trigger is a writer that pulls once a word was written.
+type trigger struct {
+	bytes.Buffer
+	word string
+	pull func()
+}
+
+func (w *trigger) Write(p []byte) (int, error) {
+	n, err := w.Buffer.Write(p)
+	if strings.Contains(w.String(), w.word) {
+		w.pull()
+	}
+	return n, err
+}
+
 // An operation that nobody waits for is carried on by sweeps; it can be seen and stopped.
 func TestOperationsShowAndStop(t *testing.T) {
 	t.Parallel()
@@ -120,6 +170,7 @@ func TestPauseAndResume(t *testing.T) {
 	if err := store.Enqueue(t.Context(), db, report{1}, outbox.OwnTransaction()); err != nil {
 		t.Fatal(err)
 	}
+	relay(t, store, brokerOf(t), 1)
 	contains(t, sh.must(0, "queues", "pause", "default", "--as", "nina", "--reason", "mail is down"), "default: paused")
 	contains(t, sh.must(0, "queues", "list"), "paused by nina", "mail is down")
 	contains(t, sh.must(0, "operations", "list"), "nina", "pause", "queue default", "mail is down")
@@ -127,7 +178,15 @@ func TestPauseAndResume(t *testing.T) {
 	if err != nil || len(status) != 1 || status[0].Paused == nil || status[0].Paused.By != "nina" {
 		t.Errorf("%+v, %v", status, err)
 	}
+	// What stands still by somebody's will is no damage.
+	exec(t, db, "UPDATE ackbox_jobs SET sent_at = now() - interval '1 hour', seen_at = now() - interval '1 hour'")
+	list := decode[[]found](t, sh.run("doctor", "--json").out)
+	find(t, list, "note", "queue default is paused by nina")
+	find(t, list, "ok", "default: 1 messages wait")
 	contains(t, sh.must(0, "queues", "resume", "default"), "default: resumed")
+	list = decode[[]found](t, sh.run("doctor", "--json").out)
+	find(t, list, "bad", "1 messages wait, and nobody consumes it")
+	find(t, list, "bad", "queue default: 1 job sent over a minute ago")
 	lacks(t, sh.must(0, "queues", "list"), "paused")
 }
 

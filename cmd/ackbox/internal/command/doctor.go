@@ -36,6 +36,7 @@ func (a *app) doctor() *cobra.Command {
 
 func (a *app) examine(ctx context.Context, topology ackbox.Topology, exact bool) error {
 	var list findings
+	var paused map[string]bool
 	s, err := a.store()
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (a *app) examine(ctx context.Context, topology ackbox.Topology, exact bool)
 	} else {
 		judgeDatabase(&list, d, a.schema, a.table)
 		if d.Schema > 0 {
-			a.judgeLedger(ctx, &list, s)
+			paused = a.judgeLedger(ctx, &list, s)
 			if !exact {
 				topology = withQueues(topology, a.queueNames(ctx, s))
 			}
@@ -61,7 +62,7 @@ func (a *app) examine(ctx context.Context, topology ackbox.Topology, exact bool)
 		return err
 	}
 	e, err := b.Examine(ctx)
-	judgeBroker(&list, e, err, exact)
+	judgeBroker(&list, e, err, judging{exact, paused})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

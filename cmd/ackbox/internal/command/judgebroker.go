@@ -8,9 +8,15 @@ import (
 
 const aboutBroker = "RabbitMQ"
 
-// judgeBroker says what is to be said of the broker; exact says that the topology is the
-// application's, so that a difference is a mistake.
-func judgeBroker(list *findings, e rabbitmq.Examination, err error, exact bool) {
+// judging is what a judgement of queues takes into account.
+type judging struct {
+	// exact says that the topology is the application's, so that a difference is a mistake.
+	exact  bool
+	paused map[string]bool
+}
+
+// judgeBroker says what is to be said of the broker.
+func judgeBroker(list *findings, e rabbitmq.Examination, err error, by judging) {
 	versions := make(map[string]bool)
 	for _, n := range e.Nodes {
 		if n.Error != "" {
@@ -44,7 +50,7 @@ func judgeBroker(list *findings, e rabbitmq.Examination, err error, exact bool) 
 	}
 	list.add(note, aboutBroker, "", "not checked, because AMQP does not tell: policies, consumer_timeout, free disk before its alarm")
 	for _, q := range e.Queues {
-		judgeQueue(list, q, exact)
+		judgeQueue(list, q, by)
 	}
 	for _, x := range e.Exchanges {
 		judgeExchange(list, x)
@@ -64,7 +70,7 @@ func judgePublishing(list *findings, e rabbitmq.Examination) {
 	}
 }
 
-func judgeQueue(list *findings, q rabbitmq.QueueExamination, exact bool) {
+func judgeQueue(list *findings, q rabbitmq.QueueExamination, by judging) {
 	work := q.Name == q.Of
 	about := aboutBroker + ", queue " + q.Of
 	switch {
@@ -82,9 +88,9 @@ func judgeQueue(list *findings, q rabbitmq.QueueExamination, exact bool) {
 		list.add(bad, about, "rabbitmqctl set_permissions, see SECURITY.md. Without 'configure' set rabbitmq.Config.Passive, and let somebody else declare everything",
 			"this user may not %s %s", in(q.Denied), q.Name)
 	}
-	judgeDifference(list, about, q, exact)
+	judgeDifference(list, about, q, by.exact)
 	switch {
-	case work && q.Ready > 0 && q.Consumers == 0:
+	case work && q.Ready > 0 && q.Consumers == 0 && !by.paused[q.Name]:
 		list.add(bad, about, "start a worker for this queue; 'ackbox queues list' says whether it is paused", "%d messages wait, and nobody consumes it", q.Ready)
 	case work:
 		list.add(good, about, "", "%s: %d messages wait; consumers: %d", q.Name, q.Ready, q.Consumers)

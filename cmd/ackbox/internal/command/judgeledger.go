@@ -17,16 +17,31 @@ const (
 	consumerTimeout = 30 * time.Minute
 )
 
-// judgeLedger says what is to be said of jobs and of who works on them.
-func (a *app) judgeLedger(ctx context.Context, list *findings, s *outbox.Store) {
+// judgeLedger says what is to be said of jobs and of who works on them, and which queues are
+// paused.
+func (a *app) judgeLedger(ctx context.Context, list *findings, s *outbox.Store) (paused map[string]bool) {
 	unknown := func(what string, err error) {
 		list.add(note, aboutLedger, "", "not checked: %s: %s", what, a.conceal(err.Error()))
+	}
+	paused = make(map[string]bool)
+	status, err := s.QueueStatus(ctx)
+	if err != nil {
+		unknown("how queues stand", err)
+	}
+	for i := range status {
+		if p := status[i].Paused; p != nil {
+			paused[status[i].Queue] = true
+			list.add(note, aboutLedger, "ackbox queues resume "+status[i].Queue, "queue %s is paused by %s since %s: %s", status[i].Queue, p.By, stamp(&p.At), dash(p.Reason))
+		}
 	}
 	unattended, err := s.Unattended(ctx)
 	if err != nil {
 		unknown("queues that nobody serves", err)
 	}
 	for _, u := range unattended {
+		if paused[u.Queue] {
+			continue // it is meant to stand still
+		}
 		if u.Due > 0 {
 			list.add(bad, aboutLedger, "see that a dispatcher runs, and what it logs; 'ackbox queues list' says whether the queue is paused", "queue %s: %s due for over a minute, and none was sent", dash(u.Queue), atLeast(u.Due))
 		}
@@ -54,9 +69,10 @@ func (a *app) judgeLedger(ctx context.Context, list *findings, s *outbox.Store) 
 	stats, err := s.Stats(ctx, outbox.StatsQuery{From: now.Add(-24 * time.Hour), To: now, Step: time.Minute})
 	if err != nil {
 		unknown("how long jobs run", err)
-		return
+		return paused
 	}
 	judgeRuns(list, stats, instances, now)
+	return paused
 }
 
 // atLeast is a count that ends at a thousand.

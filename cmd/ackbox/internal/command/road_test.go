@@ -40,8 +40,10 @@ func brokerOf(t *testing.T) *rabbitmq.Broker {
 // relay publishes what is due, as a dispatcher does, until n jobs are sent.
 func relay(t *testing.T, store *outbox.Store, b *rabbitmq.Broker, n int) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for sent := 0; sent < n; {
-		_, err := store.Relay(t.Context(), core.Claim{Limit: 100}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
+		_, err := store.Relay(ctx, core.Claim{Limit: 100}, func(ctx context.Context, jobs []ackbox.Job) []core.Transition {
 			transitions := make([]core.Transition, len(jobs))
 			for i, o := range b.Publish(ctx, jobs) {
 				if o.Status != core.Acked {
@@ -55,8 +57,8 @@ func relay(t *testing.T, store *outbox.Store, b *rabbitmq.Broker, n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if t.Failed() || t.Context().Err() != nil {
-			t.FailNow()
+		if t.Failed() || ctx.Err() != nil {
+			t.Fatalf("%d of %d jobs were sent", sent, n)
 		}
 	}
 }

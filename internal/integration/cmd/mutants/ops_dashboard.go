@@ -62,6 +62,11 @@ var shown = []mutant{
 		[]suite{{inDashboard, "TestMask"}},
 	},
 	{
+		8, "name in an address what is masked", "dashboard/views.go",
+		"f.Error, whole = \"\", false", "whole = false",
+		[]suite{{inDashboard, "TestMask"}},
+	},
+	{
 		8, "follow a form out of the dashboard", "dashboard/act.go",
 		" || strings.HasPrefix(u.Path, \"..\")", "",
 		[]suite{{inDashboard, "TestBackLeadsNowhereElse"}},

@@ -46,7 +46,7 @@ var opsLedger = []mutant{
 	},
 	{
 		12, "list rows that come behind what was not read", "outbox/list.go",
-		"read[r.queue] == each {", "read[r.queue] == -each {",
+		"r.n == each {", "r.n == -each {",
 		[]suite{{inUnitOutbox, "TestTakeNoFurtherThanEachQueueWasRead"}, {inOutbox, "TestListsSearchInSteps"}},
 	},
 	{
