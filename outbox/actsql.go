@@ -39,9 +39,11 @@ VALUES ({id ?}, ?, {json ?}, 'running', ?, ?, {now}, {now}, ?)`)
 	s.operation = text(`SELECT ` + columns + ` FROM {operations} WHERE id = {id ?}`)
 	s.operations = text(`SELECT ` + columns + ` FROM {operations} AS t WHERE t.id < {id ?} ORDER BY t.id DESC LIMIT ?`)
 	// A step locks its operation first: each has one at a time, and several of them have
-	// theirs beside each other.
+	// theirs beside each other. One whose last step failed is behind all others, and of
+	// those the one is next that has waited longest.
 	s.carry = text(updated + ` WHERE id = (
-	SELECT id FROM {operations} WHERE state = 'running' ORDER BY created_at, id LIMIT 1 {lock delete}
+	SELECT id FROM {operations} WHERE state = 'running'
+	ORDER BY error <> '', CASE WHEN error <> '' THEN updated_at ELSE created_at END, id LIMIT 1 {lock delete}
 ) RETURNING ` + columns + `, coalesce(` + d.textOf("place") + `, '')`)
 	s.carried = text(updated + `, changed = changed + ?, looked_at = looked_at + ?, place = {json ?}, state = ` + param + `, error = ` + param + `,
 	finished_at = CASE WHEN ` + param + ` <> 'running' THEN {now} END WHERE id = {id ?}`)

@@ -16,8 +16,8 @@ import (
 // is false where no operation runs. A step is one transaction: what it changed and how far
 // the operation has come are durable together, so that whoever goes on, after a death or a
 // restart, does nothing twice. A step that fails leaves its error in the operation, which
-// goes on with the next call. It is to be called again and again; retry.Sweeper does. Safe
-// to call from every instance at once.
+// is tried again when no other has anything to do. It is to be called again and again;
+// retry.Sweeper does. Safe to call from every instance at once.
 func (s *Store) CarryOn(ctx context.Context, limit int) (changed int, more bool, err error) {
 	if err := checkLimit(limit); err != nil {
 		return 0, false, err

@@ -138,6 +138,16 @@
 // default_transaction_read_only is off. A statement_timeout or lock_timeout below
 // Config.StatementTimeout ends statements sooner.
 //
+// # What people do
+//
+// [Store.Requeue], [Store.Cancel], [Store.RunNow], [Store.Reschedule] and [Store.Delete] are
+// done to jobs by their ids, [Store.StartOperation] to all that match a [Filter], after
+// [Store.Rehearse] has said what that would be. [Store.Pause] has a queue stand still in all
+// instances. Each is recorded, with who ([By]) and why, as an [Operation] and in the
+// history of each job, in the transaction that does it: what cannot be recorded is not done.
+// retry.Sweeper carries operations on in steps of at most 500 jobs, and keeps the record for
+// 90 days.
+//
 // # Sessions that can only read
 //
 // A session to a primary that has been demoted refuses every write (SQLSTATE 25006)

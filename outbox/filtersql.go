@@ -173,7 +173,8 @@ func (w *way) time() string {
 	return w.column
 }
 
-// order is that of the index, for one queue if it has those.
+// order is that of the index, for one queue if it has those, and without the id that some
+// of them lack.
 func (w *way) order() string {
 	direction := ""
 	if w.newestFirst {
@@ -183,9 +184,9 @@ func (w *way) order() string {
 	case w.column == "":
 		return " ORDER BY t.id" + direction
 	case w.byQueue:
-		return " ORDER BY t.queue" + direction + ", t." + w.column + direction + ", t.id" + direction
+		return " ORDER BY t.queue" + direction + ", t." + w.column + direction
 	}
-	return " ORDER BY t." + w.column + direction + ", t.id" + direction
+	return " ORDER BY t." + w.column + direction
 }
 
 // pageOf reads the ids of rows behind a place, in the order of the list, and whether they
@@ -210,7 +211,8 @@ func (w *way) pageOf(d *dialect, f Filter, from bookmark, queues string, each in
 	switch {
 	case w.queues != "":
 		q.add(` AND t.queue = q.queue`)
-	case w.byQueue: // all queues at once, in the order of the list
+		order += ", t.id" + direction
+	case w.column != "": // of all queues at once, in the order of the list
 		order = " ORDER BY t." + w.column + direction + ", t.id" + direction
 	}
 	switch {

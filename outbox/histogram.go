@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"fmt"
 	"math"
 	"time"
 )
@@ -38,6 +39,33 @@ func (h *Histogram) addAll(other Histogram) {
 	for i, n := range other {
 		(*h)[i] += n
 	}
+}
+
+// addText adds a list of numbers as either database writes it: {1,2} or [1,2].
+func (h *Histogram) addText(list []byte) error {
+	n, digits, i := int64(0), 0, 0
+	for _, c := range list {
+		switch {
+		case c >= '0' && c <= '9' && digits < 18:
+			n, digits = 10*n+int64(c-'0'), digits+1
+		case c == ',' || c == '}' || c == ']':
+			if digits == 0 {
+				break // the list is empty
+			}
+			if i == maxSteps {
+				return fmt.Errorf("a histogram of more than %d numbers", maxSteps)
+			}
+			if len(*h) == i {
+				*h = append(*h, 0)
+			}
+			(*h)[i] += n
+			n, digits, i = 0, 0, i+1
+		case c == '{' || c == '[' || c == ' ':
+		default:
+			return fmt.Errorf("%q is no list of numbers", list)
+		}
+	}
+	return nil
 }
 
 // Total returns how many durations were counted.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 // A quantile is exact to 19 %, whatever is counted.
 func TestQuantile(t *testing.T) {
 	t.Parallel()
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		var h Histogram
 		all := make([]time.Duration, 1+rnd.IntN(500))
@@ -63,6 +64,24 @@ func TestHistogramsAddUp(t *testing.T) {
 		sum.addAll(pair[1])
 		if !slices.Equal(sum, Histogram{2, 4, 3}) {
 			t.Errorf("%v and %v are %v", pair[0], pair[1], sum)
+		}
+	}
+}
+
+func TestHistogramsAreRead(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Histogram{
+		"{}": {1}, "[]": {1}, "{1}": {2}, "[1,20]": {2, 20}, "[1, 0,3]": {2, 0, 3}, "{123456789012345678}": {123456789012345679},
+	} {
+		h := Histogram{1}
+		if err := h.addText([]byte(text)); err != nil || !slices.Equal(h, want) {
+			t.Errorf("%s added is %v, %v, want %v", text, h, err, want)
+		}
+	}
+	for _, text := range []string{"{NULL}", "{-1}", "[1.5]", "{1234567890123456789}", "{" + strings.Repeat("1,", maxSteps) + "1}"} {
+		var h Histogram
+		if err := h.addText([]byte(text)); err == nil {
+			t.Errorf("%s was read as %v", text, h)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +36,8 @@ type Entry struct {
 	History []HistoryEntry
 }
 
-// Get returns the row of the job with this id, or [ErrNotFound].
+// Get returns the row of the job with this id, or [ErrNotFound]. It is bounded like
+// [Store.List].
 func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
 	if !validID(id) {
 		return Entry{}, fmt.Errorf("%w: %q is not a UUID", ErrNotFound, id)
@@ -46,13 +46,22 @@ func (s *Store) Get(ctx context.Context, id string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	ctx, cancel := s.deadline(ctx)
-	defer cancel()
-	entry, err := readEntry(ledger, s.pool.QueryRowContext(ctx, s.sql.get, id).Scan)
-	if errors.Is(err, sql.ErrNoRows) {
+	var found []Entry
+	err = s.look(ctx, "read job "+id, func(ctx context.Context, c conn) error {
+		rows, err := c.QueryContext(ctx, s.sql.get, id)
+		return scanEach(rows, err, func(rows *sql.Rows) error {
+			entry, err := readEntry(ledger, rows.Scan)
+			found = append(found, entry)
+			return err
+		})
+	})
+	switch {
+	case err != nil:
+		return Entry{}, err
+	case len(found) == 0:
 		return Entry{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 	}
-	return entry, explain(err)
+	return found[0], nil
 }
 
 func readEntry(ledger string, scan func(...any) error) (Entry, error) {

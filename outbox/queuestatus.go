@@ -82,7 +82,7 @@ func (s *Store) QueueStatus(ctx context.Context) ([]QueueStatus, error) {
 }
 
 // maxStatus is how many rows are counted in all, for each number of a queue.
-const maxStatus = 40_000
+const maxStatus = 20_000
 
 func (s *Store) statusOf(ctx context.Context, c conn, names []string) ([]QueueStatus, error) {
 	list, err := json.Marshal(names)

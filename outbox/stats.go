@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -118,11 +117,8 @@ type statKey struct {
 func addStat(rows *sql.Rows, q StatsQuery, sums map[statKey]*Stat) error {
 	var at dbTime
 	var n Stat
-	var wait, run string
+	var wait, run sql.RawBytes // there may be very many
 	if err := rows.Scan(&at, &n.Queue, &n.Kind, &n.Enqueued, &n.Sent, &n.Refused, &n.Done, &n.Failed, &n.Dead, &wait, &run); err != nil {
-		return err
-	}
-	if err := errors.Join(json.Unmarshal([]byte(wait), &n.Wait), json.Unmarshal([]byte(run), &n.Run)); err != nil {
 		return err
 	}
 	key := statKey{at: at.Time}
@@ -143,9 +139,7 @@ func addStat(rows *sql.Rows, q StatsQuery, sums map[statKey]*Stat) error {
 	sum.Done += n.Done
 	sum.Failed += n.Failed
 	sum.Dead += n.Dead
-	sum.Wait.addAll(n.Wait)
-	sum.Run.addAll(n.Run)
-	return nil
+	return errors.Join(sum.Wait.addText(wait), sum.Run.addText(run))
 }
 
 // PurgeStats deletes up to limit rows of statistics that are older than retention, of those

@@ -12,6 +12,8 @@ import (
 type tally struct {
 	mu     sync.Mutex
 	counts map[tallied]*counts
+	// places are the same by the names that jobs have, to be found at once.
+	places map[tallied]*counts
 	// pairs are the queues and kinds of the minute since which there was none but them.
 	pairs map[pair]struct{}
 	since int64
@@ -109,10 +111,20 @@ type latest struct {
 
 // at returns where a queue and kind are counted in a minute. now is the minute of now.
 func (l *latest) at(t *tally, now, minute int64, p pair) *counts {
-	if key := (tallied{minute, p}); l.counts == nil || l.key != key {
-		l.key, l.counts = key, t.of(tallied{minute, t.known(now, p)})
+	key := tallied{minute, p}
+	if l.counts != nil && l.key == key {
+		return l.counts
 	}
-	return l.counts
+	c := t.places[key]
+	if c == nil {
+		c = t.of(tallied{minute, t.known(now, p)})
+		if t.places == nil || len(t.places) > 4*maxPairs {
+			t.places = make(map[tallied]*counts)
+		}
+		t.places[key] = c
+	}
+	l.key, l.counts = key, c
+	return c
 }
 
 // known returns p, or what stands for it if there are too many in this minute.
@@ -151,7 +163,7 @@ func (t *tally) take() map[tallied]*counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	taken := t.counts
-	t.counts = nil
+	t.counts, t.places = nil, nil
 	return taken
 }
 

@@ -19,6 +19,8 @@
 //     most ten a minute and kind; how many more there were is another.
 //   - Each queue has its own slots. A handler that ignores its context keeps its slot,
 //     and is reported by a log line and in [Stats].
+//   - A queue that people have paused (outbox.Store.Pause) is consumed no more within a
+//     beat: what waits for a slot goes back, what runs goes on and is recorded.
 //   - Cancelling [Worker.Run] stops intake; jobs in hand get the grace period to
 //     finish, and what is not finished then goes back uncharged. What handlers have
 //     done by then is recorded, be the broker there or not.
@@ -47,10 +49,10 @@
 //	report.go    What is durable by now is counted, and told to people.
 //	settle.go    The delivery and its copies are acknowledged, or go back.
 //
-// Beside that line: hand.go and hands.go are what is in hand; hold.go has on record what
-// is in hand for long; heartbeat.go says that this worker lives; overdue.go reports
-// handlers that ignore their timeout; staff.go starts and stops all of them, and shift.go
-// is what they share.
+// Beside that line: hand.go and hands.go are what is in hand; gate.go shuts out a queue
+// that people have paused; hold.go has on record what is in hand for long; heartbeat.go says
+// that this worker lives; overdue.go reports handlers that ignore their timeout; staff.go
+// starts and stops all of them, and shift.go is what they share.
 //
 // # Who has a job
 //

@@ -16,8 +16,8 @@ const boardPath = "/ops/jobs/"
 // nothing is told of the broker.
 func newBoard(cfg config, store *outbox.Store, mq *rabbitmq.Broker) (http.Handler, error) {
 	board := dashboard.Config{Name: "orders"}
-	if b, ok := any(mq).(dashboard.Broker); ok && mq != nil {
-		board.Broker = b
+	if mq != nil {
+		board.Broker = mq
 	}
 	if cfg.opsUser != "" {
 		authorize, err := dashboard.BasicAuth(dashboard.Account{

@@ -26,8 +26,10 @@ type loops struct {
 // newLoops makes what the role asks for.
 func newLoops(cfg config, db *gorm.DB, store *outbox.Store, mq *rabbitmq.Broker, tel *telemetry) (*loops, error) {
 	l := &loops{}
-	l.add(store, nil)
-	l.add(mq, nil)
+	l.parts = append(l.parts, store)
+	if mq != nil {
+		l.parts = append(l.parts, mq)
+	}
 	hooks := []ackbox.Hook{tel}
 	if cfg.does("dispatcher") {
 		d, err := dispatcher.New(store, mq, dispatcher.Config{Hooks: hooks})
@@ -38,8 +40,8 @@ func newLoops(cfg config, db *gorm.DB, store *outbox.Store, mq *rabbitmq.Broker,
 		if err != nil {
 			return nil, err
 		}
-		l.add(d, d.Run)
-		l.add(s, s.Run)
+		l.add(d)
+		l.add(s)
 	}
 	if cfg.does("worker") {
 		reg := handler.NewRegistry()
@@ -57,19 +59,21 @@ func newLoops(cfg config, db *gorm.DB, store *outbox.Store, mq *rabbitmq.Broker,
 		if err != nil {
 			return nil, err
 		}
-		l.add(w, w.Run)
+		l.add(w)
 		l.workers = append(l.workers, w)
 	}
 	return l, nil
 }
 
-func (l *loops) add(part any, run func(context.Context) error) {
-	if h, ok := part.(ackbox.HealthChecker); ok {
-		l.parts = append(l.parts, h)
-	}
-	if run != nil {
-		l.runs = append(l.runs, run)
-	}
+// loop is one of them.
+type loop interface {
+	ackbox.HealthChecker
+	Run(ctx context.Context) error
+}
+
+func (l *loops) add(part loop) {
+	l.parts = append(l.parts, part)
+	l.runs = append(l.runs, part.Run)
 }
 
 // state is how this process is.

@@ -105,7 +105,7 @@ func newOffice(t *testing.T, db *gorm.DB) *office {
 		Authorize: func(*http.Request) (dashboard.Viewer, error) {
 			return dashboard.Viewer{Name: "ada", Can: dashboard.Everything}, nil
 		},
-		Name: "office", Logger: silent,
+		Broker: mq, Name: "office", Logger: silent,
 	})
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)

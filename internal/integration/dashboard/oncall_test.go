@@ -100,7 +100,7 @@ func TestGivenUpIsPutBack(t *testing.T) {
 			o.read("jobs?state=done", &list)
 			return len(list.Jobs) == many
 		})
-		for _, path := range []string{"", "?range=24h", "?range=7d", "jobs", "jobs?state=done", "jobs?state=running", "given-up", "queues", "instances", "operations", "operations/" + ops.Operations[0].ID, "jobs/" + one.ID} {
+		for _, path := range []string{"", "?range=24h", "?range=7d", "jobs", "jobs?state=done", "jobs?state=running", "given-up", "dead?queue=mail", "queues", "instances", "operations", "operations/" + ops.Operations[0].ID, "jobs/" + one.ID} {
 			o.html(path)
 		}
 	})

@@ -130,7 +130,8 @@ func (g *target) live(s string) {
 	must(g.T, "Complete", g.db.Transaction(func(tx *gorm.DB) error {
 		return outbox.Complete(ackbox.WithRun(g.ctx, run), tx)
 	}))
-	n, err := g.store.Requeue(g.ctx, id)
+	operator := outbox.Because(outbox.By(g.ctx, s), s)
+	n, err := g.store.Requeue(operator, id)
 	if err != nil || n != 1 {
 		g.Fatalf("Requeue: %d, %v", n, err)
 	}
@@ -138,7 +139,7 @@ func (g *target) live(s string) {
 	if err != nil || verdicts[0] != core.Recorded {
 		g.Fatalf("Finish: %v, %v", verdicts, err)
 	}
-	if entry, err = g.store.Get(g.ctx, id); err != nil || entry.LastError != s || len(entry.History) != 3 {
+	if entry, err = g.store.Get(g.ctx, id); err != nil || entry.LastError != s || len(entry.History) != 4 {
 		g.Fatalf("%q: last error %q, %d errors, %v", s, entry.LastError, len(entry.History), err)
 	}
 	for _, failure := range entry.History {
@@ -146,8 +147,38 @@ func (g *target) live(s string) {
 			g.Errorf("error %q has become %q", s, failure.Error)
 		}
 	}
+	g.operate(operator, s)
 	g.wantSame("the dead row", s, entry.Job)
 	g.ask(s, s)
+}
+
+// operate does what operators do, in the name of s.
+func (g *target) operate(ctx context.Context, s string) {
+	g.Helper()
+	list, _, err := g.store.Operations(ctx, "", 1)
+	if err != nil || len(list) != 1 || list[0].Reason != s || list[0].By == "" {
+		g.Errorf("recorded by %q: %+v, %v", s, list, err)
+	}
+	f := outbox.Filter{Queue: s, Kind: s, Key: s, Error: s}
+	if r, err := g.store.Rehearse(ctx, outbox.ActionRequeue, f); err != nil || r.Count.N > 0 {
+		g.Errorf("rehearsed with %q: %+v, %v", s, r, err)
+	}
+	f.Key = ""
+	op, err := g.store.StartOperation(ctx, outbox.ActionRequeue, f, s)
+	if err != nil || op.Reason != s || *op.Filter != f {
+		g.Errorf("began with %q: %+v, %v", s, op, err)
+	}
+	for more := true; more && err == nil; {
+		if _, more, err = g.store.CarryOn(ctx, 10); err != nil {
+			g.Errorf("carried on with %q: %v", s, err)
+		}
+	}
+	if err := g.store.Pause(ctx, s, s); err == nil {
+		if paused, err := g.store.Pauses(ctx); err != nil || len(paused) != 1 || paused[0].Queue != s || paused[0].Reason != s {
+			g.Errorf("paused as %q: %+v, %v", s, paused, err)
+		}
+		must(g.T, "resume", g.store.Resume(ctx, s))
+	}
 }
 
 // ask uses s wherever data only selects rows, or is refused.

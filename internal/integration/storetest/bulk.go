@@ -322,6 +322,14 @@ func operationBroken(e *env) {
 	if got := e.wantOperation(op.ID, outbox.OperationRunning, 0); got.Error == "" {
 		e.Errorf("it says nothing: %+v", got)
 	}
+	e.enqueueAs(ackbox.Done)
+	younger := e.begin(outbox.ActionDelete, outbox.Filter{State: ackbox.Done})
+	for range 2 { // the second finds that there is nothing more
+		if _, _, err := s.CarryOn(e.ctx, 1); err != nil {
+			e.Errorf("a younger one waits for it: %v", err)
+		}
+	}
+	e.wantOperation(younger.ID, outbox.OperationDone, 1)
 	e.exec("ALTER TABLE " + e.table() + " RENAME COLUMN past TO history")
 	if n := e.carry(5); n != 1 {
 		e.Errorf("it went on with %d jobs, want 1", n)

@@ -131,6 +131,9 @@ func measure(ctx context.Context, s *outbox.Store, db *gorm.DB, o options) error
 			slow = append(slow, l.name)
 		}
 	}
+	if err := measurePages(ctx, s, db, o); err != nil {
+		return err
+	}
 	if err := beside(ctx, s, all, o); err != nil {
 		return err
 	}

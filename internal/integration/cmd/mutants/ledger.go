@@ -5,7 +5,7 @@ package main
 import "slices"
 
 // mutants are all.
-var mutants = slices.Concat(general, working, ledger, accounting, carrying, received, foreign, handled, adopted, kept, sifted, opsLedger, telling, controlling, shown, seen)
+var mutants = slices.Concat(general, working, ledger, accounting, carrying, received, foreign, handled, adopted, kept, sifted, opsLedger, telling, controlling, shown, counted, examining, beside, seen)
 
 // ledger are those of who has a job in hand, and of what counts as a try.
 var ledger = []mutant{

@@ -75,8 +75,8 @@ var controlling = []mutant{
 		[]suite{{inWorker, "TestLateDeliveryOfPausedQueue"}},
 	},
 	{
-		12, "let a queue go on only when what ran before its pause is done", "worker/intake.go",
-		"i.standStill(work)\n", "i.standStill(work)\n\t\t\t<-ended\n",
+		12, "let a queue go on a minute late", "worker/intake.go",
+		"i.standStill(work)\n", "i.standStill(work)\n\t\t\tsleep(ctx, time.Minute)\n",
 		[]suite{{inWorker, "TestPausedQueueStandsStill"}},
 	},
 	{

@@ -39,4 +39,29 @@ var opsLedger = []mutant{
 		"r.heart.ID(), h.runtime()", "r.heart.ID(), 0*h.runtime()",
 		[]suite{{inWorker, "TestHistoryOfATry"}},
 	},
+	{
+		12, "look at every row of a list", "outbox/list.go",
+		"l.more && l.budget > 0;", "l.more && l.budget > -1<<30;",
+		[]suite{{inOutbox, "TestListsSearchInSteps"}},
+	},
+	{
+		12, "list rows that come behind what was not read", "outbox/list.go",
+		"read[r.queue] == each {", "read[r.queue] == -each {",
+		[]suite{{inUnitOutbox, "TestTakeNoFurtherThanEachQueueWasRead"}, {inOutbox, "TestListsSearchInSteps"}},
+	},
+	{
+		12, "read ten thousand rows for a page of fifty", "outbox/list.go",
+		"\teach := l.limit + 1\n", "\teach := maxSearched\n",
+		[]suite{{inOutbox, "TestListsReadWhatTheyShow"}},
+	},
+	{
+		12, "let what people look up go on for ever", "outbox/look.go",
+		"'statement_timeout', '2000'", "'statement_timeout', '0'",
+		[]suite{{inOutbox, "TestLookIsSlow"}},
+	},
+	{
+		12, "count by the rows what an index tells", "outbox/filtersql.go",
+		"if f.State == w.state {", "if f.State == w.state && false {",
+		[]suite{{inOutbox, "TestListsReadWhatTheyShow"}},
+	},
 }
