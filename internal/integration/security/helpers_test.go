@@ -18,7 +18,7 @@ import (
 )
 
 // deadline bounds a test's waiting; it passes only if something hangs.
-const deadline = 60 * time.Second
+const deadline = 3 * time.Minute
 
 // log collects all that is logged, down to the debug level.
 type log struct {
