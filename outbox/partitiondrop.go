@@ -152,7 +152,7 @@ FROM pg_catalog.pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NO
 func fewKept(ctx context.Context, c conn, keep string, retention time.Duration) error {
 	var rows, bytes int64
 	err := c.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*), coalesce(sum(
-	pg_column_size(k.payload) + coalesce(pg_column_size(k.headers), 0) + coalesce(pg_column_size(k.errors), 0)), 0)
+	pg_column_size(k.payload) + coalesce(pg_column_size(k.headers), 0) + coalesce(pg_column_size(k.history), 0)), 0)
 FROM (%s LIMIT %d) AS k`, keep, maxMovedRows+1), millis(retention)).Scan(&rows, &bytes)
 	switch {
 	case err != nil:

@@ -276,6 +276,8 @@ func TestSweepsSkipLockedRows(t *testing.T) {
 // untilTrue asks the database until it says yes or ctx ends.
 func untilTrue(ctx context.Context, t *testing.T, db *gorm.DB, question string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

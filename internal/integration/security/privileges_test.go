@@ -31,7 +31,7 @@ var (
 		"GRANT SELECT ON ackbox_jobs_migrations TO app;",
 		"GRANT INSERT ON ackbox_jobs TO enqueuer;",
 		"GRANT SELECT ON ackbox_jobs_migrations TO enqueuer;",
-		"GRANT SELECT (id, kind, queue, state, attempt, attempts_before, starts, started_at, holder, due_at, created_at, finished_at, last_error) ON ackbox_jobs TO oncall;",
+		"GRANT SELECT (id, kind, key, queue, state, attempt, attempts_before, starts, started_at, holder, due_at, created_at, sent_at, finished_at, last_error, history) ON ackbox_jobs TO oncall;",
 		"GRANT SELECT ON ackbox_jobs_instances TO oncall;",
 		"GRANT SELECT ON ackbox_jobs_inbox TO oncall;",
 		"GRANT SELECT ON ackbox_jobs_queues, ackbox_jobs_operations, ackbox_jobs_stats TO oncall;",
