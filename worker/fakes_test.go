@@ -263,6 +263,7 @@ type broker struct {
 	lost  chan error // ends the subscription
 	open  sync.WaitGroup
 	hold  atomic.Pointer[chan struct{}] // what was delivered is handed out when it is closed
+	early atomic.Int64                  // messages that went back while their subscription was on
 	retry atomic.Pointer[error]         // what Retry and Bury fail with
 	slow  atomic.Int64                  // how long they take, in nanoseconds
 }
@@ -298,6 +299,9 @@ func (b *broker) Consume(ctx context.Context, queue string, _ int, handle func(c
 			if hold := b.hold.Load(); hold != nil {
 				<-*hold
 			}
+			if r, ok := d.Receipt.(*receipt); ok {
+				r.ends = ctx.Done()
+			}
 			handle(d)
 		}
 	}
@@ -330,13 +334,21 @@ type receipt struct {
 	b    *broker
 	id   string
 	once sync.Once
+	ends <-chan struct{} // closed when its subscription is to end
 }
 
 // Ack implements core.Receipt.
 func (r *receipt) Ack() error { return r.settle("ack") }
 
 // Requeue implements core.Receipt.
-func (r *receipt) Requeue() error { return r.settle("requeue") }
+func (r *receipt) Requeue() error {
+	select {
+	case <-r.ends:
+	default:
+		r.b.early.Add(1) // it may be handed out again at once
+	}
+	return r.settle("requeue")
+}
 
 func (r *receipt) settle(how string) error {
 	err := errors.New("settled twice")

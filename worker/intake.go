@@ -29,12 +29,6 @@ type intake struct {
 // run keeps a subscription until ctx ends, and returns when every delivery of it is
 // settled and no slot is taken. Handlers run under work.
 func (i *intake) run(ctx, work context.Context) error {
-	i.next.all.Go(func() error {
-		// What has not started goes back at once.
-		<-ctx.Done()
-		i.next.close(work)
-		return nil
-	})
 	err := i.subscribe(ctx, work)
 	return errors.Join(err, i.next.all.Wait())
 }
@@ -45,6 +39,9 @@ func (i *intake) run(ctx, work context.Context) error {
 func (i *intake) subscribe(ctx, work context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
+	// What has not started goes back at once, but not before every subscription knows that
+	// it ends: a message that went back earlier would come here again.
+	defer i.next.close(work)
 	pause := minPause
 	for {
 		shut, ok := i.gate.await(ctx)
