@@ -29,6 +29,8 @@ func TestHealth(t *testing.T) {
 	f.wantHealth(true, true, "")
 	proxy.Freeze()
 	proxy.Cut()
+	// That a connection is gone is heard in a moment.
+	eventually(t, func() bool { return !f.Health(f.ctx).Ready }, func() any { return f.Health(f.ctx) })
 	f.wantHealth(true, false, "127.0.0.1")
 	proxy.Thaw()
 	eventually(t, func() bool { return f.Health(f.ctx).Ready }, func() any { return f.Health(f.ctx) })
