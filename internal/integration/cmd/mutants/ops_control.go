@@ -80,11 +80,6 @@ var controlling = []mutant{
 		[]suite{{inWorker, "TestPausedQueueStandsStill"}},
 	},
 	{
-		4, "give back what waits before the subscription ends", "worker/intake.go",
-		"defer i.next.close(work)\n", "all.Go(func() { <-ctx.Done(); i.next.close(work) })\n",
-		[]suite{{inWorker, "TestStopEndsSubscriptionsFirst"}},
-	},
-	{
 		12, "call FailAction for jobs of a paused queue", "worker/refused.go",
 		"if r.gates[queue].isShut() {", "if false {",
 		[]suite{{inWorker, "TestPausedFromTheStart"}},
