@@ -172,7 +172,11 @@ func TestJobKillsItsWorker(t *testing.T) {
 		s.exec(`DELETE FROM ackbox_jobs_instances WHERE pid = ?`, p.PID())
 		return fmt.Errorf("%d workers have died of it", deaths)
 	})
-	s.equal("workers that died of the job", deaths, 1+starts)
+	// The first start counts only if it was put on record, a second after it was taken in:
+	// on a slow machine it lives that long.
+	if deaths != 1+starts && deaths != starts {
+		t.Errorf("workers that died of the job: %d, want %d, or %d if the first was on record", deaths, 1+starts, starts)
+	}
 	e, err := s.app.Store.Get(s.ctx, id)
 	s.must("read the row", err)
 	if want := fmt.Sprintf("started %d times without an outcome", starts); !strings.Contains(e.LastError, want) {
