@@ -96,8 +96,13 @@ func (a *app) run(over func() bool) {
 	var loops errgroup.Group
 	loops.Go(func() error { return a.disp.Run(ctx) })
 	loops.Go(func() error { return a.worker.Run(ctx) })
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for !over() && ctx.Err() == nil {
-		time.Sleep(5 * time.Millisecond)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
 	}
 	ended := ctx.Err()
 	stop()
